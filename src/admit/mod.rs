@@ -1,0 +1,1 @@
+//! Who may send how much: keys, limits, and the queue where requests wait for a peer.

@@ -1,0 +1,1 @@
+//! Which peer serves a request: live counters, leases, estimates, policies, health.

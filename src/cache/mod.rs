@@ -1,0 +1,1 @@
+//! Answers given before: exact and by meaning.

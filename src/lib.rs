@@ -1,0 +1,23 @@
+//! Tollgate, the load balancer that counts tokens.
+//!
+//! ```text
+//!  client ─► listen ─► admit ─► key ─► cache ─► route ─► queue ─► balance ─► peer
+//!                      who?     what   answered  which    wait     which       │
+//!                      how much?  is it? before?  pool?   turn?    peer?        ▼
+//!  client ◄──────────────── answer ◄──────────── tee ◄──────────────────── response
+//!                                        meter, settle limits, fill cache
+//! ```
+//!
+//! Each word is a room, and a module. A request passes each once, left to right; the response comes back through
+//! `tee`. Imports go one way only: `main -> cli -> app -> {proxy, admin} -> exchange -> state -> {admit, cache, route,
+//! balance} -> config -> {llm, metrics, util}`; `sim` stands beside. A test keeps this order.
+
+pub mod admit;
+pub mod balance;
+pub mod cache;
+pub mod config;
+pub mod llm;
+pub mod metrics;
+pub mod route;
+pub mod sim;
+pub mod util;

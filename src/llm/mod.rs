@@ -1,0 +1,1 @@
+//! Wire formats of the model APIs: requests, event streams, usage, errors, replay.
