@@ -1,0 +1,200 @@
+//! Reads a whole JSON answer: what it cost, and whether it is one to remember.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::endpoint::Endpoint;
+use super::finish::Finish;
+use super::usage::{Reported, Usage};
+use super::wire::{Choice, Filled, ResponseObject, Text};
+
+/// What a JSON answer says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AnswerFacts {
+    /// Tokens, as reported.
+    pub usage: Option<Usage>,
+    /// How it ended; of several choices the worst end. Embeddings have none.
+    pub finish: Option<Finish>,
+    /// The server's word for it.
+    pub finish_reason: Option<String>,
+    /// The model that answered, by its own word.
+    pub model: Option<String>,
+    /// It is a whole answer of its endpoint and every choice ended properly. For embeddings: it has a `data` array.
+    pub complete: bool,
+}
+
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow)]
+    model: Option<Text<'a>>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(default)]
+    error: Filled,
+    #[serde(borrow)]
+    choices: Option<Vec<Choice<'a>>>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    stop_reason: Option<Text<'a>>,
+}
+
+impl AnswerFacts {
+    /// Reads an answer. What cannot be read is not complete.
+    pub fn of(endpoint: Endpoint, answer: &[u8]) -> Self {
+        match endpoint {
+            Endpoint::Responses => {
+                serde_json::from_slice(answer).map(|answer| Self::of_response(&answer))
+            }
+            _ => serde_json::from_slice(answer).map(|answer| Self::of_answer(endpoint, &answer)),
+        }
+        .unwrap_or_default()
+    }
+
+    fn of_response(answer: &ResponseObject<'_>) -> Self {
+        let (finish, reason) = answer.finish().unzip();
+        Self {
+            usage: usage(Endpoint::Responses, answer.usage),
+            finish,
+            finish_reason: reason.map(str::to_owned),
+            model: owned(answer.model.as_ref()),
+            complete: !answer.error.0
+                && answer.output.is_some()
+                && finish.is_some_and(Finish::is_proper),
+        }
+    }
+
+    fn of_answer(endpoint: Endpoint, answer: &Answer<'_>) -> Self {
+        let (ends, whole): (Vec<&str>, bool) = match endpoint {
+            Endpoint::ChatCompletions | Endpoint::Completions => {
+                let choices = answer.choices.as_deref().unwrap_or_default();
+                let ends: Vec<_> = choices.iter().filter_map(Choice::reason).collect();
+                let full = |choice: &Choice<'_>| choice.message.is_some() || choice.text.is_some();
+                let whole =
+                    !choices.is_empty() && ends.len() == choices.len() && choices.iter().all(full);
+                (ends, whole)
+            }
+            Endpoint::Messages => (
+                answer.stop_reason.iter().map(|reason| &*reason.0).collect(),
+                is_array(answer.content),
+            ),
+            Endpoint::Embeddings | Endpoint::Responses => (Vec::new(), is_array(answer.data)),
+        };
+        let worst = ends
+            .into_iter()
+            .map(|reason| (Finish::of_reason(reason), reason))
+            .max_by_key(|(end, _)| *end);
+        let proper = match worst {
+            Some((finish, _)) => finish.is_proper(),
+            None => endpoint == Endpoint::Embeddings,
+        };
+        Self {
+            usage: usage(endpoint, answer.usage),
+            finish: worst.map(|(finish, _)| finish),
+            finish_reason: worst.map(|(_, reason)| reason.to_owned()),
+            model: owned(answer.model.as_ref()),
+            complete: whole && proper && !answer.error.0,
+        }
+    }
+}
+
+fn usage(endpoint: Endpoint, raw: Option<&RawValue>) -> Option<Usage> {
+    Reported::parse(raw?)?.usage(endpoint.dialect())
+}
+
+fn owned(text: Option<&Text<'_>>) -> Option<String> {
+    text.map(|text| Cow::clone(&text.0).into_owned())
+}
+
+fn is_array(raw: Option<&RawValue>) -> bool {
+    raw.is_some_and(|raw| raw.get().starts_with('['))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(endpoint: Endpoint, answer: &str) -> AnswerFacts {
+        AnswerFacts::of(endpoint, answer.as_bytes())
+    }
+
+    #[test]
+    fn a_chat_answer_is_complete_when_every_choice_ended() {
+        let whole = r#"{"model":"m","choices":[{"message":{},"finish_reason":"stop"},{"message":{},"finish_reason":"length"}],"usage":{"prompt_tokens":3,"completion_tokens":4}}"#;
+        let facts_of = facts(Endpoint::ChatCompletions, whole);
+        assert!(facts_of.complete);
+        assert_eq!(
+            (facts_of.finish, facts_of.finish_reason.as_deref()),
+            (Some(Finish::Length), Some("length"))
+        );
+        assert_eq!(
+            (
+                facts_of.model.as_deref(),
+                facts_of.usage.map(Usage::total_tokens)
+            ),
+            (Some("m"), Some(7))
+        );
+        for broken in [
+            "",
+            "[]",
+            r#"{"choices":[]}"#,
+            r#"{"error":{"message":"x"}}"#,
+            r#"{"choices":[{"message":{},"finish_reason":null}]}"#,
+            r#"{"choices":[{"finish_reason":"stop"}]}"#,
+            r#"{"choices":[{"message":{},"finish_reason":"stop"},{"message":{}}]}"#,
+            r#"{"error":{"code":502},"choices":[{"message":{},"finish_reason":"stop"}]}"#,
+            r#"{"choices":[{"message":{},"finish_reason":"stop"}]"#,
+        ] {
+            assert!(
+                !facts(Endpoint::ChatCompletions, broken).complete,
+                "{broken}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_other_endpoints_have_their_own_signs_of_an_end() {
+        assert!(
+            facts(
+                Endpoint::Completions,
+                r#"{"choices":[{"text":"","finish_reason":"stop"}]}"#
+            )
+            .complete
+        );
+        assert!(
+            facts(
+                Endpoint::Messages,
+                r#"{"content":[],"stop_reason":"end_turn"}"#
+            )
+            .complete
+        );
+        assert!(
+            !facts(
+                Endpoint::Messages,
+                r#"{"type":"error","error":{"type":"api_error"}}"#
+            )
+            .complete
+        );
+        assert!(facts(Endpoint::Embeddings, r#"{"data":[{"embedding":[1.0]}]}"#).complete);
+        assert!(!facts(Endpoint::Embeddings, r#"{"data":null}"#).complete);
+        let response = facts(
+            Endpoint::Responses,
+            r#"{"status":"completed","error":null,"output":[{"type":"function_call"}]}"#,
+        );
+        assert_eq!(
+            (response.complete, response.finish),
+            (true, Some(Finish::ToolCalls))
+        );
+        assert!(
+            !facts(
+                Endpoint::Responses,
+                r#"{"status":"in_progress","output":[]}"#
+            )
+            .complete
+        );
+    }
+}
