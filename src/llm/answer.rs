@@ -108,6 +108,7 @@ fn usage(endpoint: Endpoint, raw: Option<&RawValue>) -> Option<Usage> {
 
 fn owned(text: Option<&Text<'_>>) -> Option<String> {
     text.map(|text| Cow::clone(&text.0).into_owned())
+        .filter(|text| !text.is_empty())
 }
 
 fn is_array(raw: Option<&RawValue>) -> bool {

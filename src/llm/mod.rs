@@ -10,10 +10,14 @@ pub mod error;
 pub mod finish;
 pub mod meter;
 pub mod models;
+pub mod replay;
 pub mod request;
 pub mod sse;
 pub mod usage;
 mod wire;
+
+#[cfg(test)]
+mod recordings;
 
 pub use endpoint::{Dialect, Endpoint};
 pub use error::{ApiError, ErrorType};
