@@ -134,8 +134,10 @@ impl ApiError {
 
     /// 404: no route matches.
     pub fn no_route(path: &str, model: Option<&str>) -> Self {
+        let path = short(path);
         match model {
             Some(model) => {
+                let model = short(model);
                 let message = format!("no route takes the model '{model}' on {path}");
                 let param = Some("model".to_owned());
                 Self {
@@ -265,6 +267,11 @@ impl fmt::Display for ApiError {
 }
 
 impl std::error::Error for ApiError {}
+
+/// The start of a name that a client chose, which may be as long as a body.
+fn short(name: &str) -> &str {
+    &name[..name.floor_char_boundary(200)]
+}
 
 /// A duration to the millisecond, as people write it.
 fn wait(duration: Duration) -> String {

@@ -5,10 +5,12 @@
 
 mod assemble;
 mod chat;
+mod chunks;
 mod messages;
 mod responses;
 #[cfg(test)]
 mod tests;
+mod usage_chunk;
 mod write;
 
 use std::fmt;
@@ -19,7 +21,7 @@ use super::endpoint::Endpoint;
 use super::sse::{SseEvent, SseSplitter};
 use super::usage::Usage;
 use chat::Kind;
-pub use chat::with_usage;
+pub use usage_chunk::with_usage;
 
 /// Why an answer cannot be turned into the other form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,8 +80,8 @@ pub fn to_sse(
     include_usage: bool,
 ) -> Result<Vec<u8>, Unreplayable> {
     match endpoint {
-        Endpoint::ChatCompletions => chat::to_sse(Kind::Chat, answer, include_usage),
-        Endpoint::Completions => chat::to_sse(Kind::Text, answer, include_usage),
+        Endpoint::ChatCompletions => chunks::to_sse(Kind::Chat, answer, include_usage),
+        Endpoint::Completions => chunks::to_sse(Kind::Text, answer, include_usage),
         Endpoint::Messages => messages::to_sse(answer),
         Endpoint::Responses => responses::to_sse(answer),
         Endpoint::Embeddings => Err(Unreplayable::NotStreamed),

@@ -35,6 +35,7 @@ pub struct RequestView {
     /// How many of them are not ASCII; such text has fewer bytes a token.
     pub non_ascii_bytes: u64,
     /// The last turn's text, if that turn is the user's and nothing but text; of several parts joined by line feeds.
+    /// For completions the prompt, for embeddings nothing.
     pub last_user_text: Option<String>,
     /// JSON pointers in `body` of the strings that make up `last_user_text`.
     pub last_user_at: Vec<String>,

@@ -2,89 +2,17 @@
 //!
 //! Content is only asked whether it is there, so reading a delta allocates nothing.
 
-use std::borrow::Cow;
-use std::fmt;
+mod values;
 
-use serde::Deserialize as Derive;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::finish::Finish;
-
-/// A string, borrowed when it has no escapes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Strings;
-        impl<'de> Visitor<'de> for Strings {
-            type Value = Text<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(Strings)
-    }
-}
-
-/// Whether a value is there and not empty. Any JSON will do.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Filled(pub(crate) bool);
-
-impl<'de> Deserialize<'de> for Filled {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Anything;
-        impl<'de> Visitor<'de> for Anything {
-            type Value = Filled;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("anything")
-            }
-            fn visit_unit<E>(self) -> Result<Filled, E> {
-                Ok(Filled(false))
-            }
-            fn visit_bool<E>(self, value: bool) -> Result<Filled, E> {
-                Ok(Filled(value))
-            }
-            fn visit_i64<E>(self, _: i64) -> Result<Filled, E> {
-                Ok(Filled(true))
-            }
-            fn visit_u64<E>(self, _: u64) -> Result<Filled, E> {
-                Ok(Filled(true))
-            }
-            fn visit_f64<E>(self, _: f64) -> Result<Filled, E> {
-                Ok(Filled(true))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Filled, E> {
-                Ok(Filled(!text.is_empty()))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Filled, A::Error> {
-                let mut filled = false;
-                while items.next_element::<IgnoredAny>()?.is_some() {
-                    filled = true;
-                }
-                Ok(Filled(filled))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Filled, A::Error> {
-                let mut filled = false;
-                while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
-                    filled = true;
-                }
-                Ok(Filled(filled))
-            }
-        }
-        deserializer.deserialize_any(Anything)
-    }
-}
+pub(crate) use values::{Filled, Text};
 
 /// A chunk of a chat or completion stream.
-#[derive(Debug, Derive)]
+#[derive(Debug, Deserialize)]
 pub(crate) struct Chunk<'a> {
     #[serde(borrow)]
     pub(crate) model: Option<Text<'a>>,
@@ -106,14 +34,14 @@ impl<'a> Chunk<'a> {
     }
 }
 
-#[derive(Debug, Derive)]
+#[derive(Debug, Deserialize)]
 struct Groq<'a> {
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
 }
 
 /// A choice of a chunk or of a whole answer.
-#[derive(Debug, Derive)]
+#[derive(Debug, Deserialize)]
 pub(crate) struct Choice<'a> {
     pub(crate) index: Option<usize>,
     #[serde(borrow)]
@@ -137,7 +65,7 @@ impl Choice<'_> {
     }
 }
 
-#[derive(Debug, Derive)]
+#[derive(Debug, Deserialize)]
 #[serde(default)]
 pub(crate) struct Delta {
     content: Filled,
@@ -181,7 +109,7 @@ impl Delta {
 }
 
 /// An event of a Messages stream.
-#[derive(Debug, Derive)]
+#[derive(Debug, Deserialize)]
 pub(crate) struct MessageEvent<'a> {
     #[serde(borrow, rename = "type")]
     pub(crate) kind: Text<'a>,
@@ -193,7 +121,7 @@ pub(crate) struct MessageEvent<'a> {
     pub(crate) usage: Option<&'a RawValue>,
 }
 
-#[derive(Debug, Derive)]
+#[derive(Debug, Deserialize)]
 pub(crate) struct MessageHead<'a> {
     #[serde(borrow)]
     pub(crate) model: Option<Text<'a>>,
@@ -201,7 +129,7 @@ pub(crate) struct MessageHead<'a> {
     pub(crate) usage: Option<&'a RawValue>,
 }
 
-#[derive(Debug, Derive)]
+#[derive(Debug, Deserialize)]
 pub(crate) struct MessageDelta<'a> {
     #[serde(borrow)]
     pub(crate) stop_reason: Option<Text<'a>>,
@@ -224,7 +152,7 @@ impl MessageDelta<'_> {
 }
 
 /// An event of a Responses stream.
-#[derive(Debug, Derive)]
+#[derive(Debug, Deserialize)]
 pub(crate) struct ResponseEvent<'a> {
     #[serde(borrow, rename = "type")]
     pub(crate) kind: Text<'a>,
@@ -235,7 +163,7 @@ pub(crate) struct ResponseEvent<'a> {
 }
 
 /// A response object of the Responses API, whole or in an event.
-#[derive(Debug, Derive)]
+#[derive(Debug, Deserialize)]
 pub(crate) struct ResponseObject<'a> {
     #[serde(borrow)]
     pub(crate) model: Option<Text<'a>>,
@@ -251,13 +179,13 @@ pub(crate) struct ResponseObject<'a> {
     pub(crate) output: Option<Vec<OutputItem<'a>>>,
 }
 
-#[derive(Debug, Derive)]
+#[derive(Debug, Deserialize)]
 struct IncompleteDetails<'a> {
     #[serde(borrow)]
     reason: Option<Text<'a>>,
 }
 
-#[derive(Debug, Derive)]
+#[derive(Debug, Deserialize)]
 pub(crate) struct OutputItem<'a> {
     #[serde(borrow, rename = "type")]
     kind: Option<Text<'a>>,

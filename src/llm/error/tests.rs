@@ -100,6 +100,17 @@ fn who_is_told_to_come_back_is_told_when() {
     );
 }
 
+#[test]
+fn a_name_as_long_as_a_body_is_not_sent_back_whole() {
+    let name = "é".repeat(100_000);
+    assert!(
+        ApiError::no_route(&name, Some(&name))
+            .body(Dialect::OpenAi)
+            .len()
+            < 1000
+    );
+}
+
 proptest! {
     #[test]
     fn an_error_event_is_one_event_whatever_the_message_says(message in any::<String>()) {

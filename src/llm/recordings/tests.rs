@@ -423,3 +423,39 @@ fn a_recorded_stream_gets_and_loses_its_usage_chunk_and_nothing_else() {
         )
     });
 }
+
+#[test]
+fn the_json_test_suite_is_parsed_as_it_says() {
+    if load().is_none() {
+        return;
+    }
+    let cases = read(&folder().join("json_test_suite/cases.jsonl.gz")).unwrap_or_default();
+    let mut checked = 0;
+    for case in cases.lines().map(|line| parsed(line.as_bytes())) {
+        let expected = &case["expect"];
+        let document = base64(case["bytes_b64"].as_str().unwrap());
+        let body = [br#"{"model":"m","messages":"#.as_slice(), &document, b"}"].concat();
+        match RequestView::parse(Endpoint::ChatCompletions, &body) {
+            Ok(_) => assert_ne!(expected, "reject", "{}", case["file"]),
+            Err(_) => assert_ne!(expected, "accept", "{}", case["file"]),
+        }
+        checked += 1;
+    }
+    println!("{checked} documents checked");
+    assert!(
+        checked > 0,
+        "the data folder exists, and the suite was not found in it"
+    );
+}
+
+fn base64(text: &str) -> Vec<u8> {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digits = text
+        .bytes()
+        .filter_map(|byte| alphabet.iter().position(|digit| *digit == byte));
+    let bits: String = digits.map(|digit| format!("{digit:06b}")).collect();
+    let bytes = bits.as_bytes().chunks_exact(8);
+    bytes
+        .map(|bits| bits.iter().fold(0, |byte, bit| byte << 1 | (bit - b'0')))
+        .collect()
+}

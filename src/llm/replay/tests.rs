@@ -81,7 +81,7 @@ fn a_stream_that_is_not_whole_is_refused() {
         Err(Unreplayable::Incomplete("[DONE]"))
     );
     assert_eq!(
-        chat(&[begun.clone()]),
+        chat(std::slice::from_ref(&begun)),
         Err(Unreplayable::Incomplete("finish_reason"))
     );
     assert_eq!(chat(&[begun, ended, error]), Err(Unreplayable::Failed));
@@ -90,7 +90,7 @@ fn a_stream_that_is_not_whole_is_refused() {
     let start = json!({"type": "message_start", "message": {"content": []}});
     let messages = |events: &[Value]| turned(Endpoint::Messages, events, false);
     assert_eq!(
-        messages(&[start.clone()]),
+        messages(std::slice::from_ref(&start)),
         Err(Unreplayable::Incomplete("message_stop"))
     );
     assert_eq!(

@@ -193,6 +193,7 @@ fn only_a_last_turn_of_the_user_is_the_last_user_text() {
         Some("p")
     );
     assert_eq!(last(Endpoint::Completions, json!({"prompt": ["p"]})), None);
+    assert_eq!(last(Endpoint::Embeddings, json!({"input": "p"})), None);
     assert_eq!(
         last(Endpoint::ChatCompletions, json!({"messages": "x"})),
         None
@@ -257,6 +258,9 @@ proptest! {
             match RequestView::parse(endpoint, text.as_bytes()) {
                 Ok(view) => {
                     prop_assert!(view.non_ascii_bytes <= view.prompt_text_bytes);
+                    // Token ids count four bytes however short they are written.
+                    let whole = 4 * text.len() as u64;
+                    prop_assert!(view.prompt_text_bytes <= whole);
                     prop_assert_eq!(view.last_user_at.is_empty(), view.last_user_text.is_none());
                     let parts: Vec<_> = view.last_user_at.iter()
                         .map(|at| view.body.pointer(at).and_then(Value::as_str).unwrap()).collect();

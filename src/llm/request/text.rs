@@ -179,6 +179,7 @@ fn is_media(kind: &str) -> bool {
             | "input_file"
             | "document"
             | "container_upload"
+            | "computer_screenshot"
             | "image_generation_call"
     )
 }
@@ -194,8 +195,10 @@ pub(super) struct LastUser {
 pub(super) fn last_user(endpoint: Endpoint, fields: &Map<String, Value>) -> Option<LastUser> {
     let turns = match endpoint {
         Endpoint::ChatCompletions | Endpoint::Messages => "messages",
-        Endpoint::Responses | Endpoint::Embeddings => "input",
+        Endpoint::Responses => "input",
         Endpoint::Completions => "prompt",
+        // Nobody answers it, and the vector of a similar text is another vector.
+        Endpoint::Embeddings => return None,
     };
     let value = fields.get(turns)?;
     if let (Value::String(text), false) = (value, turns == "messages") {
@@ -204,7 +207,7 @@ pub(super) fn last_user(endpoint: Endpoint, fields: &Map<String, Value>) -> Opti
             at: vec![format!("/{turns}")],
         });
     }
-    if matches!(endpoint, Endpoint::Completions | Endpoint::Embeddings) {
+    if endpoint == Endpoint::Completions {
         return None;
     }
     let turns_seen = value.as_array()?;
