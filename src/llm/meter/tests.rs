@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn metered(endpoint: Endpoint, stream: &str) -> StreamMeter {
@@ -178,4 +180,33 @@ fn a_last_event_without_its_blank_line_is_read_at_the_end() {
     assert!(!meter.complete());
     meter.end();
     assert!(meter.complete());
+}
+
+proptest! {
+    #[test]
+    fn progress_adds_up_and_no_bytes_make_the_meter_panic(
+        events in prop::collection::vec(prop_oneof![
+            Just(HELLO.to_owned()), Just(STOP.to_owned()), Just(USAGE.to_owned()), Just("[DONE]".to_owned()),
+            Just(r#"{"type":"message_start","message":{"usage":{"input_tokens":1}}}"#.to_owned()),
+            Just(r#"{"type":"content_block_delta","delta":{"text":"x"}}"#.to_owned()),
+            Just(r#"{"type":"response.output_text.delta","delta":"x"}"#.to_owned()),
+            "[\\PC]{0,30}",
+        ], 0..20),
+        chunk in 1usize..50,
+    ) {
+        let stream: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+        for endpoint in Endpoint::ALL {
+            let mut meter = StreamMeter::new(endpoint);
+            let (mut sum, mut firsts) = (0, 0);
+            for chunk in stream.as_bytes().chunks(chunk) {
+                let progress = meter.push(chunk);
+                sum += progress.new_output_tokens;
+                firsts += u32::from(progress.first_content);
+                prop_assert!(sum >= meter.output_tokens());
+            }
+            prop_assert!(firsts <= 1);
+            prop_assert!(sum == 0 || firsts == 1 || meter.usage().is_some());
+            prop_assert!(!meter.complete() || (meter.ended() && !meter.failed() && meter.finish().is_some()));
+        }
+    }
 }
