@@ -1,0 +1,198 @@
+//! The file as operators write it: a mirror without judgement.
+//!
+//! Every key is optional and every scalar a `Leaf`: what is required, what a value means and what its default is,
+//! `validate` says. Only the shape is checked here: unknown keys, a list where a mapping belongs.
+
+mod parts;
+
+pub(super) use parts::{Leaf, List, Named, OffOr, shown};
+use serde::Deserialize;
+#[cfg(test)]
+use serde::Serialize;
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields, expecting = "a mapping with `listen` and `pools`")]
+pub(super) struct RawConfig {
+    pub listen: Option<List<RawListen>>,
+    pub admin: Option<RawListen>,
+    pub threads: Option<Leaf>,
+    pub max_body: Option<Leaf>,
+    pub shutdown_grace: Option<Leaf>,
+    pub access_log: Option<Leaf>,
+    pub pools: Option<Named<RawPool>>,
+    pub routes: Option<List<RawRoute>>,
+    pub caches: Option<Named<RawCache>>,
+    pub keys: Option<List<RawKey>>,
+    pub tiers: Option<Named<RawTier>>,
+    pub limits: Option<List<RawLimit>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields, expecting = "a mapping such as `address: 127.0.0.1:8080`")]
+pub(super) struct RawListen {
+    pub address: Option<Leaf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields, expecting = "a mapping with `peers`")]
+pub(super) struct RawPool {
+    pub engine: Option<Leaf>,
+    pub balance: Option<Leaf>,
+    pub peers: Option<List<RawPeer>>,
+    pub health: Option<OffOr<RawHealth>>,
+    pub eject: Option<OffOr<RawEject>>,
+    pub slow_start: Option<Leaf>,
+    pub resolve_every: Option<Leaf>,
+    pub timeouts: Option<RawTimeouts>,
+    pub retry: Option<RawRetry>,
+    pub queue: Option<RawQueue>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields, expecting = "a mapping such as `address: 10.0.0.11:8000`")]
+pub(super) struct RawPeer {
+    pub address: Option<Leaf>,
+    pub weight: Option<Leaf>,
+    pub max_requests: Option<Leaf>,
+    pub backup: Option<Leaf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields, expecting = "`off` or a mapping such as `{ path: /health, interval: 5s }`")]
+pub(super) struct RawHealth {
+    pub path: Option<Leaf>,
+    pub interval: Option<Leaf>,
+    pub timeout: Option<Leaf>,
+    pub unhealthy_after: Option<Leaf>,
+    pub healthy_after: Option<Leaf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields, expecting = "`off` or a mapping such as `{ after: 3, base: 10s }`")]
+pub(super) struct RawEject {
+    pub after: Option<Leaf>,
+    pub base: Option<Leaf>,
+    pub max: Option<Leaf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields, expecting = "a mapping such as `{ connect: 1s, total: 15m }`")]
+pub(super) struct RawTimeouts {
+    pub connect: Option<Leaf>,
+    pub first_byte: Option<Leaf>,
+    pub between_chunks: Option<Leaf>,
+    pub total: Option<Leaf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields, expecting = "a mapping such as `{ attempts: 3 }`")]
+pub(super) struct RawRetry {
+    pub attempts: Option<Leaf>,
+    pub statuses: Option<List<Leaf>>,
+    pub base_backoff: Option<Leaf>,
+    pub max_backoff: Option<Leaf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields, expecting = "a mapping such as `{ max_requests: 1000, max_wait: 30s }`")]
+pub(super) struct RawQueue {
+    pub max_requests: Option<Leaf>,
+    pub max_bytes: Option<Leaf>,
+    pub max_wait: Option<Leaf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields, expecting = "a mapping with `pool`")]
+pub(super) struct RawRoute {
+    pub name: Option<Leaf>,
+    #[serde(rename = "match")]
+    pub matches: Option<RawMatch>,
+    pub pool: Option<Leaf>,
+    pub cache: Option<Leaf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields, expecting = "a mapping such as `{ path: /v1/*, model: \"qwen*\" }`")]
+pub(super) struct RawMatch {
+    pub path: Option<Leaf>,
+    pub model: Option<Leaf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields, expecting = "a mapping such as `{ ttl: 1h }`")]
+pub(super) struct RawCache {
+    pub scope: Option<Leaf>,
+    pub ttl: Option<Leaf>,
+    pub exact: Option<RawExact>,
+    pub semantic: Option<OffOr<RawSemantic>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields, expecting = "a mapping such as `{ max_bytes: 512MiB }`")]
+pub(super) struct RawExact {
+    pub max_bytes: Option<Leaf>,
+    pub max_entry: Option<Leaf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields, expecting = "`off` or a mapping with `embedder`")]
+pub(super) struct RawSemantic {
+    pub threshold: Option<Leaf>,
+    pub max_entries: Option<Leaf>,
+    pub deadline: Option<Leaf>,
+    pub max_temperature: Option<Leaf>,
+    pub embedder: Option<RawEmbedder>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields, expecting = "a mapping with `model` and `path`")]
+pub(super) struct RawEmbedder {
+    pub model: Option<Leaf>,
+    pub path: Option<Leaf>,
+    pub library: Option<Leaf>,
+    pub threads: Option<Leaf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields, expecting = "a mapping with `name` and `sha256` or `key_file`")]
+pub(super) struct RawKey {
+    pub name: Option<Leaf>,
+    pub sha256: Option<Leaf>,
+    pub key_file: Option<Leaf>,
+    pub tenant: Option<Leaf>,
+    pub tier: Option<Leaf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields, expecting = "a mapping such as `{ priority: high }`")]
+pub(super) struct RawTier {
+    pub priority: Option<Leaf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields, expecting = "a mapping such as `{ per: key, requests: 100/min }`")]
+pub(super) struct RawLimit {
+    pub per: Option<Leaf>,
+    pub tier: Option<Leaf>,
+    pub requests: Option<Leaf>,
+    pub tokens: Option<Leaf>,
+    pub concurrency: Option<Leaf>,
+}

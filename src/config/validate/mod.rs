@@ -1,0 +1,89 @@
+//! `raw` to `model`: values, defaults, and what has to fit together.
+//!
+//! Every section is read to its end whatever was wrong before it; the model is only handed out when nothing was.
+
+mod address;
+mod cache;
+mod cross;
+mod key;
+mod limit;
+mod listen;
+mod pool;
+mod route;
+mod section;
+
+use std::path::Path;
+use std::time::Duration;
+
+use section::{ANY_TIME, SOME_BYTES, Section};
+
+use super::model::{AccessLog, Config};
+use super::nearest::suggest;
+use super::path::At;
+use super::raw::{Leaf, Named, RawConfig};
+use super::report::Report;
+use super::units::Refusal;
+
+/// Most worker threads: a slip of the pen beyond it would only take memory.
+const MOST_THREADS: usize = 1024;
+
+/// The model of the file. Only to be used when `report` has no errors afterwards.
+pub(super) fn validate(raw: &RawConfig, base: &Path, report: &mut Report) -> Config {
+    let mut s = Section { at: At::top(), report, base };
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get()).min(MOST_THREADS);
+    let config = Config {
+        listen: listen::listen(top(&mut s), raw.listen.as_ref()),
+        admin: listen::admin(top(&mut s), raw.admin.as_ref()),
+        threads: s.integer("threads", raw.threads.as_ref(), 1..=MOST_THREADS, cores),
+        max_body: s.size("max_body", raw.max_body.as_ref(), SOME_BYTES, 32 << 20),
+        shutdown_grace: s.duration(
+            "shutdown_grace",
+            raw.shutdown_grace.as_ref(),
+            ANY_TIME,
+            Duration::from_secs(60),
+        ),
+        access_log: access_log(&mut s, raw.access_log.as_ref()),
+        pools: pool::pools(top(&mut s), raw.pools.as_ref()),
+        routes: route::routes(top(&mut s), raw),
+        caches: cache::caches(top(&mut s), raw.caches.as_ref()),
+        keys: key::keys(top(&mut s), raw.keys.as_ref()),
+        tiers: limit::tiers(top(&mut s), raw.tiers.as_ref()),
+        limits: limit::limits(top(&mut s), raw.limits.as_ref()),
+    };
+    cross::check(s, raw, &config);
+    config
+}
+
+fn top<'a>(s: &'a mut Section<'_>) -> Section<'a> {
+    Section { at: At::top(), report: s.report, base: s.base }
+}
+
+fn access_log(s: &mut Section<'_>, leaf: Option<&Leaf>) -> AccessLog {
+    let base = s.base;
+    let log = s.read("access_log", leaf, |text| match text {
+        "off" | "false" => Ok(AccessLog::Off),
+        "stdout" => Ok(AccessLog::Stdout),
+        path if path.contains(['/', '.']) => Ok(AccessLog::File(base.join(path))),
+        word => {
+            let hint = format!("write ./{word} for a file of that name");
+            Err(Refusal::new("must be stdout, off or the path of a file", hint))
+        }
+    });
+    log.unwrap_or(AccessLog::Stdout)
+}
+
+/// The names in a section, of refused members too: what refers to them is not at fault.
+fn names<T>(named: Option<&Named<T>>) -> Vec<&str> {
+    named.map(|named| named.0.iter().map(|(name, _)| name.as_str()).collect()).unwrap_or_default()
+}
+
+/// A name that has to exist.
+fn known(text: &str, names: &[&str], what: &str) -> Result<String, Refusal> {
+    match names.contains(&text) {
+        true => Ok(text.to_owned()),
+        false => {
+            let hint = if names.is_empty() { format!("there is no {what}") } else { suggest(text, names) };
+            Err(Refusal::new(format!("there is no {what} of this name"), hint))
+        }
+    }
+}
