@@ -130,9 +130,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_replaced_is_an_error() {
-        assert_eq!(expand("${NONE}", &env), Err(Problem::Unset("NONE".to_owned())));
+        assert_eq!(
+            expand("${NONE}", &env),
+            Err(Problem::Unset("NONE".to_owned()))
+        );
         assert_eq!(expand("a ${PORT", &env), Err(Problem::Unclosed));
-        assert_eq!(expand("${1A}", &env), Err(Problem::BadName("1A".to_owned())));
+        assert_eq!(
+            expand("${1A}", &env),
+            Err(Problem::BadName("1A".to_owned()))
+        );
         assert_eq!(expand("${}", &env), Err(Problem::BadName(String::new())));
     }
 
@@ -150,7 +156,10 @@ mod tests {
         let mut report = Report::default();
         replace(&mut tree, &env, &mut report);
         let errors = report.finish("").unwrap_err().to_string();
-        assert!(errors.starts_with("a[1].b: ${NONE}: environment variable `NONE` is not set"), "{errors}");
+        assert!(
+            errors.starts_with("a[1].b: ${NONE}: environment variable `NONE` is not set"),
+            "{errors}"
+        );
     }
 
     proptest! {

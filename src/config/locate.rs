@@ -28,10 +28,7 @@ impl<'de> DeserializeSeed<'de> for Seek<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        match self.0 {
-            [] => Err(D::Error::custom(FOUND)),
-            _ => deserializer.deserialize_any(self),
-        }
+        deserializer.deserialize_any(self)
     }
 }
 
@@ -39,12 +36,26 @@ impl<'de> Visitor<'de> for Seek<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("something with parts")
+        // Becomes the message when the place holds a scalar.
+        f.write_str(if self.0.is_empty() {
+            FOUND
+        } else {
+            "something with parts"
+        })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let [Step::Key(key), rest @ ..] = self.0 else { return Ok(()) };
-        while let Some(matches) = map.next_key_seed(KeyIs { key, is_last: rest.is_empty() })? {
+        let (Step::Key(key), rest) = self
+            .0
+            .split_first()
+            .ok_or_else(|| A::Error::custom(FOUND))?
+        else {
+            return Ok(());
+        };
+        while let Some(matches) = map.next_key_seed(KeyIs {
+            key,
+            is_last: rest.is_empty(),
+        })? {
             match matches {
                 true => return map.next_value_seed(Seek(rest)),
                 false => map.next_value::<IgnoredAny>()?,
@@ -54,7 +65,13 @@ impl<'de> Visitor<'de> for Seek<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let [Step::Index(index), rest @ ..] = self.0 else { return Ok(()) };
+        let (Step::Index(index), rest) = self
+            .0
+            .split_first()
+            .ok_or_else(|| A::Error::custom(FOUND))?
+        else {
+            return Ok(());
+        };
         for _ in 0..*index {
             if seq.next_element::<IgnoredAny>()?.is_none() {
                 return Ok(());
@@ -119,14 +136,38 @@ pools:
     #[test]
     fn a_place_is_found_by_its_line() {
         assert_eq!(line(&[key("listen")]), Some(1));
-        assert_eq!(line(&[key("listen"), Step::Index(0), key("address")]), Some(2));
-        assert_eq!(line(&[key("pools"), key("chat"), key("peers"), Step::Index(1)]), Some(7));
-        assert_eq!(line(&[key("pools"), key("chat"), key("peers"), Step::Index(1), key("weight")]), Some(8));
+        assert_eq!(
+            line(&[key("listen"), Step::Index(0), key("address")]),
+            Some(2)
+        );
+        assert_eq!(
+            line(&[key("pools"), key("chat"), key("peers"), Step::Index(1)]),
+            Some(7)
+        );
+        assert_eq!(
+            line(&[
+                key("pools"),
+                key("chat"),
+                key("peers"),
+                Step::Index(1),
+                key("weight")
+            ]),
+            Some(8)
+        );
     }
 
     #[test]
     fn what_is_missing_is_found_at_what_lacks_it() {
-        assert_eq!(line(&[key("pools"), key("chat"), key("peers"), Step::Index(0), key("weight")]), Some(6));
+        assert_eq!(
+            line(&[
+                key("pools"),
+                key("chat"),
+                key("peers"),
+                Step::Index(0),
+                key("weight")
+            ]),
+            Some(6)
+        );
         assert_eq!(line(&[key("pools"), key("other")]), Some(3));
         assert_eq!(line(&[key("caches")]), None);
     }

@@ -25,3 +25,6 @@ mod validate;
 
 pub use error::{ConfigError, ConfigErrors};
 pub use load::{Loaded, load, parse, parse_with};
+
+#[cfg(test)]
+mod tests;

@@ -67,7 +67,10 @@ impl fmt::Display for At {
 }
 
 fn plain(key: &str) -> bool {
-    !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '/'))
+    !key.is_empty()
+        && key
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '/'))
 }
 
 #[cfg(test)]
@@ -76,13 +79,21 @@ mod tests {
 
     #[test]
     fn a_path_is_written_as_people_point_at_it() {
-        let at = At::top().key("pools").key("chat").key("peers").index(1).key("weight");
+        let at = At::top()
+            .key("pools")
+            .key("chat")
+            .key("peers")
+            .index(1)
+            .key("weight");
         assert_eq!(at.to_string(), "pools.chat.peers[1].weight");
         assert_eq!(At::top().to_string(), "(top)");
     }
 
     #[test]
     fn a_key_that_would_be_misread_is_quoted() {
-        assert_eq!(At::top().key("pools").key("qwen2.5").key("a b").to_string(), r#"pools."qwen2.5"."a b""#);
+        assert_eq!(
+            At::top().key("pools").key("qwen2.5").key("a b").to_string(),
+            r#"pools."qwen2.5"."a b""#
+        );
     }
 }

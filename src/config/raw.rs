@@ -30,7 +30,10 @@ pub(super) struct RawConfig {
 
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(Serialize))]
-#[serde(deny_unknown_fields, expecting = "a mapping such as `address: 127.0.0.1:8080`")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a mapping such as `address: 127.0.0.1:8080`"
+)]
 pub(super) struct RawListen {
     pub address: Option<Leaf>,
 }
@@ -53,7 +56,10 @@ pub(super) struct RawPool {
 
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(Serialize))]
-#[serde(deny_unknown_fields, expecting = "a mapping such as `address: 10.0.0.11:8000`")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a mapping such as `address: 10.0.0.11:8000`"
+)]
 pub(super) struct RawPeer {
     pub address: Option<Leaf>,
     pub weight: Option<Leaf>,
@@ -63,7 +69,10 @@ pub(super) struct RawPeer {
 
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(Serialize))]
-#[serde(deny_unknown_fields, expecting = "`off` or a mapping such as `{ path: /health, interval: 5s }`")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "`off` or a mapping such as `{ path: /health, interval: 5s }`"
+)]
 pub(super) struct RawHealth {
     pub path: Option<Leaf>,
     pub interval: Option<Leaf>,
@@ -74,7 +83,10 @@ pub(super) struct RawHealth {
 
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(Serialize))]
-#[serde(deny_unknown_fields, expecting = "`off` or a mapping such as `{ after: 3, base: 10s }`")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "`off` or a mapping such as `{ after: 3, base: 10s }`"
+)]
 pub(super) struct RawEject {
     pub after: Option<Leaf>,
     pub base: Option<Leaf>,
@@ -83,7 +95,10 @@ pub(super) struct RawEject {
 
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(Serialize))]
-#[serde(deny_unknown_fields, expecting = "a mapping such as `{ connect: 1s, total: 15m }`")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a mapping such as `{ connect: 1s, total: 15m }`"
+)]
 pub(super) struct RawTimeouts {
     pub connect: Option<Leaf>,
     pub first_byte: Option<Leaf>,
@@ -103,7 +118,10 @@ pub(super) struct RawRetry {
 
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(Serialize))]
-#[serde(deny_unknown_fields, expecting = "a mapping such as `{ max_requests: 1000, max_wait: 30s }`")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a mapping such as `{ max_requests: 1000, max_wait: 30s }`"
+)]
 pub(super) struct RawQueue {
     pub max_requests: Option<Leaf>,
     pub max_bytes: Option<Leaf>,
@@ -123,7 +141,10 @@ pub(super) struct RawRoute {
 
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(Serialize))]
-#[serde(deny_unknown_fields, expecting = "a mapping such as `{ path: /v1/*, model: \"qwen*\" }`")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a mapping such as `{ path: /v1/*, model: \"qwen*\" }`"
+)]
 pub(super) struct RawMatch {
     pub path: Option<Leaf>,
     pub model: Option<Leaf>,
@@ -141,7 +162,10 @@ pub(super) struct RawCache {
 
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(Serialize))]
-#[serde(deny_unknown_fields, expecting = "a mapping such as `{ max_bytes: 512MiB }`")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a mapping such as `{ max_bytes: 512MiB }`"
+)]
 pub(super) struct RawExact {
     pub max_bytes: Option<Leaf>,
     pub max_entry: Option<Leaf>,
@@ -170,7 +194,10 @@ pub(super) struct RawEmbedder {
 
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(Serialize))]
-#[serde(deny_unknown_fields, expecting = "a mapping with `name` and `sha256` or `key_file`")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a mapping with `name` and `sha256` or `key_file`"
+)]
 pub(super) struct RawKey {
     pub name: Option<Leaf>,
     pub sha256: Option<Leaf>,
@@ -181,14 +208,20 @@ pub(super) struct RawKey {
 
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(Serialize))]
-#[serde(deny_unknown_fields, expecting = "a mapping such as `{ priority: high }`")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a mapping such as `{ priority: high }`"
+)]
 pub(super) struct RawTier {
     pub priority: Option<Leaf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(Serialize))]
-#[serde(deny_unknown_fields, expecting = "a mapping such as `{ per: key, requests: 100/min }`")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a mapping such as `{ per: key, requests: 100/min }`"
+)]
 pub(super) struct RawLimit {
     pub per: Option<Leaf>,
     pub tier: Option<Leaf>,

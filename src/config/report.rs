@@ -22,7 +22,13 @@ pub(super) struct Report {
 
 impl Report {
     /// A value that cannot be used.
-    pub(super) fn error(&mut self, at: &At, value: Option<&str>, reason: impl Into<String>, hint: &str) {
+    pub(super) fn error(
+        &mut self,
+        at: &At,
+        value: Option<&str>,
+        reason: impl Into<String>,
+        hint: &str,
+    ) {
         let path = at.to_string();
         self.bad.insert(path.clone());
         if self.errors.len() >= KEPT {
@@ -37,6 +43,23 @@ impl Report {
             line: None,
         };
         self.errors.push((at.clone(), error));
+    }
+
+    /// A file that cannot be read as YAML, from `place` on.
+    pub(super) fn unreadable(&mut self, place: Option<(usize, usize)>, reason: String, hint: &str) {
+        let path = match place {
+            Some((line, column)) => format!("line {line}, column {column}"),
+            None => "the file".to_owned(),
+        };
+        let hint = (!hint.is_empty()).then(|| hint.to_owned());
+        let error = ConfigError {
+            path,
+            value: None,
+            reason,
+            hint,
+            line: place.map(|(line, _)| line),
+        };
+        self.errors.push((At::top(), error));
     }
 
     /// Something that has to be there and is not. Silent where the value was there and already refused.
@@ -68,16 +91,23 @@ impl Report {
     /// Every error in the order of the file.
     pub(super) fn into_errors(mut self, text: &str) -> ConfigErrors {
         for (at, error) in &mut self.errors {
-            error.line = line_of(text, at.steps());
+            error.line = error.line.or_else(|| line_of(text, at.steps()));
         }
         self.errors.sort_by_key(|(_, error)| error.line);
         let errors = self.errors.into_iter().map(|(_, error)| error).collect();
-        ConfigErrors { errors, more: self.more }
+        ConfigErrors {
+            errors,
+            more: self.more,
+        }
     }
 }
 
 fn shorten(value: &str) -> String {
-    let one_line = value.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'");
+    let one_line = value
+        .escape_debug()
+        .to_string()
+        .replace("\\\"", "\"")
+        .replace("\\'", "'");
     if one_line.is_empty() {
         return "\"\"".to_owned();
     }
@@ -95,9 +125,17 @@ mod tests {
     fn an_error_reads_path_value_reason_hint() {
         let mut report = Report::default();
         let at = At::top().key("pools").key("chat").key("weight");
-        report.error(&at, Some("-2"), "must be greater than 0", "leave it out for 1");
+        report.error(
+            &at,
+            Some("-2"),
+            "must be greater than 0",
+            "leave it out for 1",
+        );
         let errors = report.finish("").unwrap_err();
-        assert_eq!(errors.to_string(), "pools.chat.weight: -2: must be greater than 0 (leave it out for 1)");
+        assert_eq!(
+            errors.to_string(),
+            "pools.chat.weight: -2: must be greater than 0 (leave it out for 1)"
+        );
     }
 
     #[test]
@@ -114,7 +152,10 @@ mod tests {
         let mut report = Report::default();
         (0..1000).for_each(|n| report.error(&At::top().index(n), None, "bad", ""));
         let errors = report.finish("").unwrap_err();
-        assert_eq!((errors.iter().count(), errors.left_off()), (KEPT, 1000 - KEPT));
+        assert_eq!(
+            (errors.iter().count(), errors.left_off()),
+            (KEPT, 1000 - KEPT)
+        );
         assert!(errors.to_string().ends_with("and 900 more"));
     }
 
@@ -122,6 +163,9 @@ mod tests {
     fn a_long_or_many_lined_value_takes_one_short_line() {
         assert_eq!(shorten("a\nb"), "a\\nb");
         assert_eq!(shorten(""), "\"\"");
-        assert_eq!(shorten(&"é".repeat(200)), format!("{}...", "é".repeat(SHOWN)));
+        assert_eq!(
+            shorten(&"é".repeat(200)),
+            format!("{}...", "é".repeat(SHOWN))
+        );
     }
 }

@@ -43,16 +43,34 @@ fn steps(path: &Path) -> At {
 
 /// `rest` is serde's "`typo`, expected one of `a`, `b`".
 fn cut_key(tree: &mut Value, at: &At, rest: &str, report: &mut Report) -> Option<()> {
-    let (Step::Key(key), parent) = at.steps().split_last()? else { return None };
-    let value = find(tree, parent)?.as_mapping_mut()?.shift_remove(key.as_str())?;
-    let known: Vec<&str> = rest.rsplit_once(", expected ")?.1.split('`').skip(1).step_by(2).collect();
-    report.error(at, Some(&shown(&value)), "unknown key", &suggest(key, &known));
+    let (Step::Key(key), parent) = at.steps().split_last()? else {
+        return None;
+    };
+    let value = find(tree, parent)?
+        .as_mapping_mut()?
+        .shift_remove(key.as_str())?;
+    let known: Vec<&str> = rest
+        .rsplit_once(", expected ")?
+        .1
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .collect();
+    report.error(
+        at,
+        Some(&shown(&value)),
+        "unknown key",
+        &suggest(key, &known),
+    );
     Some(())
 }
 
 /// `message` is serde's "invalid type: string "x", expected a sequence".
 fn cut_value(tree: &mut Value, at: &At, message: &str, report: &mut Report) -> Option<()> {
-    let expected = message.split_once(", expected ")?.1.replace("a sequence", "a list (items begin with `- `)");
+    let expected = message
+        .split_once(", expected ")?
+        .1
+        .replace("a sequence", "a list (items begin with `- `)");
     let value = find(tree, at.steps())?;
     if value.is_null() {
         return None;
@@ -101,9 +119,15 @@ mod tests {
         let text = "listen: 8080\npools:\n  a: 5\n  b: {peers: {address: x}, timeouts: 3s, health: sometimes, retry: [1]}\n";
         let found = errors(text);
         assert_eq!(found.len(), 6, "{found:#?}");
-        assert_eq!(found[0], "listen: 8080: must be a list (items begin with `- `)");
+        assert_eq!(
+            found[0],
+            "listen: 8080: must be a list (items begin with `- `)"
+        );
         assert_eq!(found[1], "pools.a: 5: must be a mapping with `peers`");
-        assert_eq!(found[4], "pools.b.health: sometimes: must be `off` or a mapping");
+        assert_eq!(
+            found[4],
+            "pools.b.health: sometimes: must be `off` or a mapping"
+        );
     }
 
     #[test]
@@ -114,6 +138,9 @@ mod tests {
 
     #[test]
     fn a_section_takes_off_false_and_on() {
-        assert_eq!(errors("pools: {a: {health: off, eject: false}, b: {health: on, eject: true}}"), [""; 0]);
+        assert_eq!(
+            errors("pools: {a: {health: off, eject: false}, b: {health: on, eject: true}}"),
+            [""; 0]
+        );
     }
 }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
+};
 use serde_yaml::{Mapping, Value};
 
 use super::path::At;
@@ -17,11 +19,20 @@ const MAX_NODES: usize = 200_000;
 /// report, when nothing can be read.
 pub(super) fn read(text: &str, report: &mut Report) -> Option<Value> {
     if text.len() > MAX_BYTES {
-        report.error(&At::top(), None, format!("the file is larger than {MAX_BYTES} bytes"), "");
+        report.error(
+            &At::top(),
+            None,
+            format!("the file is larger than {MAX_BYTES} bytes"),
+            "",
+        );
         return None;
     }
     let mut nodes = MAX_NODES;
-    let top = Node { at: At::top(), report, nodes: &mut nodes };
+    let top = Node {
+        at: At::top(),
+        report,
+        nodes: &mut nodes,
+    };
     let mut tree = match top.deserialize(serde_yaml::Deserializer::from_str(text)) {
         Ok(tree) => tree,
         Err(error) => {
@@ -30,7 +41,12 @@ pub(super) fn read(text: &str, report: &mut Report) -> Option<Value> {
         }
     };
     if let Err(error) = tree.apply_merge() {
-        report.error(&At::top().key("<<"), None, error.to_string(), "`<<` takes the alias of a mapping");
+        report.error(
+            &At::top().key("<<"),
+            None,
+            error.to_string(),
+            "`<<` takes the alias of a mapping",
+        );
         return None;
     }
     if let Value::Mapping(top) = &mut tree {
@@ -43,15 +59,15 @@ fn syntax(text: &str, error: &serde_yaml::Error, report: &mut Report) {
     let place = error.location().map(|l| (l.line(), l.column()));
     let line = place.and_then(|(line, _)| text.lines().nth(line.saturating_sub(1)));
     let hint = match line {
-        Some(line) if line.trim_start_matches(' ').starts_with('\t') => "indent with spaces, YAML takes no tabs",
-        Some(line) if line.contains(['*', '[', '{', '%', '@', '`']) => "a value with * [ { % @ or ` may need quotes",
+        Some(line) if line.trim_start_matches(' ').starts_with('\t') => {
+            "indent with spaces, YAML takes no tabs"
+        }
+        Some(line) if line.contains(['*', '[', '{', '%', '@', '`']) => {
+            "a value with * [ { % @ or ` may need quotes"
+        }
         _ => "",
     };
-    let at = match place {
-        Some((line, column)) => At::top().key(&format!("line {line}, column {column}")),
-        None => At::top().key("the file"),
-    };
-    report.error(&at, None, format!("is not YAML: {error}"), hint);
+    report.unreadable(place, format!("is not YAML: {error}"), hint);
 }
 
 struct Node<'r> {
@@ -66,7 +82,11 @@ impl<'de> DeserializeSeed<'de> for Node<'_> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         match self.nodes.checked_sub(1) {
             Some(left) => *self.nodes = left,
-            None => return Err(D::Error::custom(format!("more than {MAX_NODES} values, aliases unfolded"))),
+            None => {
+                return Err(D::Error::custom(format!(
+                    "more than {MAX_NODES} values, aliases unfolded"
+                )));
+            }
         }
         deserializer.deserialize_any(self)
     }
@@ -111,9 +131,19 @@ impl<'de> Visitor<'de> for Node<'_> {
     /// An empty `keys:` must not read as "no keys asked for".
     fn visit_unit<E: Error>(self) -> Result<Value, E> {
         if self.at == At::top() {
-            self.report.error(&self.at, None, "the file is empty", "it needs `listen` and `pools`");
+            self.report.error(
+                &self.at,
+                None,
+                "the file is empty",
+                "it needs `listen` and `pools`",
+            );
         } else {
-            self.report.error(&self.at, None, "has no value", "write one or leave the key out");
+            self.report.error(
+                &self.at,
+                None,
+                "has no value",
+                "write one or leave the key out",
+            );
         }
         Ok(Value::Null)
     }
@@ -138,8 +168,11 @@ impl<'de> Visitor<'de> for Node<'_> {
         let mut mapping = Mapping::new();
         while let Some(key) = map.next_key_seed(Key)? {
             let at = self.at.key(&key);
-            let value =
-                map.next_value_seed(Node { at: at.clone(), report: &mut *self.report, nodes: &mut *self.nodes })?;
+            let value = map.next_value_seed(Node {
+                at: at.clone(),
+                report: &mut *self.report,
+                nodes: &mut *self.nodes,
+            })?;
             match mapping.contains_key(&key) {
                 true => self.report.error(&at, None, "is there twice", "remove one"),
                 false => drop(mapping.insert(key.into(), value)),
@@ -150,7 +183,12 @@ impl<'de> Visitor<'de> for Node<'_> {
 
     fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<Value, A::Error> {
         let (tag, content) = data.variant::<String>()?;
-        self.report.error(&self.at, Some(&format!("!{tag}")), "tags are not used here", "remove it");
+        self.report.error(
+            &self.at,
+            Some(&format!("!{tag}")),
+            "tags are not used here",
+            "remove it",
+        );
         content.newtype_variant_seed(self)
     }
 }

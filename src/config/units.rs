@@ -15,14 +15,20 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn new(reason: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { reason: reason.into(), hint: hint.into() }
+        Self {
+            reason: reason.into(),
+            hint: hint.into(),
+        }
     }
 }
 
 /// `5s`, `500ms`, `1h 30m`, `0`.
 pub(super) fn duration(text: &str) -> Result<Duration, Refusal> {
     humantime::parse_duration(text).map_err(|_| match text.parse::<f64>() {
-        Ok(_) => Refusal::new("is a time without a unit", format!("write {text}s or {text}ms")),
+        Ok(_) => Refusal::new(
+            "is a time without a unit",
+            format!("write {text}s or {text}ms"),
+        ),
         Err(_) => Refusal::new("is not a time", "such as 500ms, 5s, 15m or 1h 30m"),
     })
 }
@@ -30,7 +36,10 @@ pub(super) fn duration(text: &str) -> Result<Duration, Refusal> {
 /// `512MiB`, `64kB`, `1048576`; in bytes.
 pub(super) fn size(text: &str) -> Result<u64, Refusal> {
     let refusal = || Refusal::new("is not a size", "such as 512MiB, 64kB or a number of bytes");
-    let size = text.replace('_', "").parse::<ByteSize>().map_err(|_| refusal())?;
+    let size = text
+        .replace('_', "")
+        .parse::<ByteSize>()
+        .map_err(|_| refusal())?;
     match size.as_u64() {
         u64::MAX => Err(refusal()),
         bytes => Ok(bytes),
@@ -39,7 +48,9 @@ pub(super) fn size(text: &str) -> Result<u64, Refusal> {
 
 /// A whole number, with `_` between digits where one likes.
 pub(super) fn integer(text: &str) -> Result<u64, Refusal> {
-    text.replace('_', "").parse().map_err(|_| Refusal::new("is not a whole number", "digits only"))
+    text.replace('_', "")
+        .parse()
+        .map_err(|_| Refusal::new("is not a whole number", "digits only"))
 }
 
 /// A number that is neither infinite nor "not a number".
@@ -50,9 +61,13 @@ pub(super) fn float(text: &str) -> Result<f64, Refusal> {
 
 /// `100/min`, `200k/min`, `5/s`, `1.5M/h`, `10/30s`.
 pub(super) fn rate(text: &str) -> Result<Rate, Refusal> {
-    let refusal = |reason: &str| Refusal::new(reason, "such as 100/min, 200k/min, 5/s, 1M/h or 10/30s");
-    let (amount, period) = text.split_once('/').ok_or_else(|| refusal("is not an amount per time"))?;
-    let amount = amount_of(amount.trim()).ok_or_else(|| refusal("does not begin with a whole amount of at least 1"))?;
+    let refusal =
+        |reason: &str| Refusal::new(reason, "such as 100/min, 200k/min, 5/s, 1M/h or 10/30s");
+    let (amount, period) = text
+        .split_once('/')
+        .ok_or_else(|| refusal("is not an amount per time"))?;
+    let amount = amount_of(amount.trim())
+        .ok_or_else(|| refusal("does not begin with a whole amount of at least 1"))?;
     let period = period.trim();
     let period = match period.starts_with(|c: char| c.is_ascii_digit()) {
         true => humantime::parse_duration(period),
@@ -79,7 +94,11 @@ fn amount_of(text: &str) -> Option<u64> {
     }
     let scale = 10u64.checked_pow(u32::try_from(fraction.len()).ok()?)?;
     let scaled = whole.parse::<u64>().ok()?.checked_mul(scale)?;
-    let scaled = scaled.checked_add(if fraction.is_empty() { 0 } else { fraction.parse().ok()? })?;
+    let scaled = scaled.checked_add(if fraction.is_empty() {
+        0
+    } else {
+        fraction.parse().ok()?
+    })?;
     let amount = scaled.checked_mul(factor)?;
     (amount > 0 && amount % scale == 0).then_some(amount / scale)
 }
@@ -102,13 +121,34 @@ mod tests {
             ("1_000/day", 1000, 86_400),
         ];
         for (text, amount, secs) in cases {
-            assert_eq!(rate(text), Ok(Rate { amount, period: Duration::from_secs(secs) }), "{text}");
+            assert_eq!(
+                rate(text),
+                Ok(Rate {
+                    amount,
+                    period: Duration::from_secs(secs)
+                }),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn what_is_no_rate_is_refused() {
-        for text in ["", "/", "5", "0/s", "-1/s", "1.5/s", "5/0s", "5/fortnight", "k/s", "1./s", "9e9/s", "5/s/s", "99999999999999999999G/s"] {
+        for text in [
+            "",
+            "/",
+            "5",
+            "0/s",
+            "-1/s",
+            "1.5/s",
+            "5/0s",
+            "5/fortnight",
+            "k/s",
+            "1./s",
+            "9e9/s",
+            "5/s/s",
+            "99999999999999999999G/s",
+        ] {
             assert!(rate(text).is_err(), "{text}");
         }
     }
@@ -120,7 +160,9 @@ mod tests {
         assert_eq!(duration("30").unwrap_err().hint, "write 30s or 30ms");
         assert_eq!(size("64kB"), Ok(64_000));
         assert_eq!(size("1_048_576"), Ok(1 << 20));
-        assert!(size("-5").is_err() && size("5 apples").is_err() && size("99999999999EiB").is_err());
+        assert!(
+            size("-5").is_err() && size("5 apples").is_err() && size("99999999999EiB").is_err()
+        );
         assert!(float("nan").is_err() && float("inf").is_err());
     }
 

@@ -19,7 +19,9 @@ pub(super) enum Pattern {
 
 impl Pattern {
     pub(super) fn new(glob: Option<&GlobMatcher>) -> Self {
-        let Some(matcher) = glob else { return Self::Absent };
+        let Some(matcher) = glob else {
+            return Self::Absent;
+        };
         let text = matcher.glob().glob();
         let plain = |text: &str| !text.contains(['*', '?', '[', ']', '{', '}', '\\']);
         match text.strip_suffix('*') {

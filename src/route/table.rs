@@ -26,14 +26,19 @@ impl RouteTable {
             model: Pattern::new(route.model.as_ref()),
             route: Arc::new(route.clone()),
         };
-        Self { rows: config.routes.iter().map(row).collect() }
+        Self {
+            rows: config.routes.iter().map(row).collect(),
+        }
     }
 
     /// The first route that takes a request for `path` (without its query) and `model`; `None` where none does.
     ///
     /// A route that names a model never takes a request without one. Allocates nothing.
     pub fn find(&self, path: &str, model: Option<&str>) -> Option<&Arc<Route>> {
-        let row = self.rows.iter().find(|row| row.path.matches(Some(path)) && row.model.matches(model));
+        let row = self
+            .rows
+            .iter()
+            .find(|row| row.path.matches(Some(path)) && row.model.matches(model));
         row.map(|row| &row.route)
     }
 
@@ -65,8 +70,14 @@ mod tests {
         let table = table(
             "  - {name: qwen, match: {path: /v1/*, model: \"qwen*\"}, pool: a}\n  - {name: v1, match: {path: /v1/*}, pool: b}\n  - {name: exact, match: {path: /metrics}, pool: b}\n",
         );
-        assert_eq!(found(&table, "/v1/chat/completions", Some("qwen3-8b")), Some("qwen"));
-        assert_eq!(found(&table, "/v1/chat/completions", Some("llama")), Some("v1"));
+        assert_eq!(
+            found(&table, "/v1/chat/completions", Some("qwen3-8b")),
+            Some("qwen")
+        );
+        assert_eq!(
+            found(&table, "/v1/chat/completions", Some("llama")),
+            Some("v1")
+        );
         assert_eq!(found(&table, "/v1/chat/completions", None), Some("v1"));
         assert_eq!(found(&table, "/metrics", None), Some("exact"));
         assert_eq!(found(&table, "/metrics/x", None), None);
@@ -77,12 +88,20 @@ mod tests {
     fn a_route_without_match_takes_all() {
         let table = table("  - {pool: b}\n  - {pool: a, match: {model: \"*\"}}\n");
         assert_eq!(found(&table, "/", None), Some("route-1"));
-        assert_eq!(table.iter().map(|route| route.pool.as_str()).collect::<Vec<_>>(), ["b", "a"]);
+        assert_eq!(
+            table
+                .iter()
+                .map(|route| route.pool.as_str())
+                .collect::<Vec<_>>(),
+            ["b", "a"]
+        );
     }
 
     #[test]
     fn a_route_for_any_model_leaves_requests_without_one() {
-        let table = table("  - {name: models, match: {model: \"*\"}, pool: a}\n  - {name: rest, pool: b}\n");
+        let table = table(
+            "  - {name: models, match: {model: \"*\"}, pool: a}\n  - {name: rest, pool: b}\n",
+        );
         assert_eq!(found(&table, "/v1/completions", Some("")), Some("models"));
         assert_eq!(found(&table, "/health", None), Some("rest"));
     }

@@ -99,7 +99,11 @@ impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for OffOr<T> {
             }
 
             fn visit_bool<E: Error>(self, on: bool) -> Result<OffOr<T>, E> {
-                Ok(if on { OffOr::On(T::default()) } else { OffOr::Off })
+                Ok(if on {
+                    OffOr::On(T::default())
+                } else {
+                    OffOr::Off
+                })
             }
 
             fn visit_str<E: Error>(self, word: &str) -> Result<OffOr<T>, E> {

@@ -20,12 +20,26 @@ pub(super) fn check(mut s: Section<'_>, raw: &RawConfig, config: &Config) {
 fn admin(s: &mut Section<'_>, raw: &RawConfig, config: &Config) {
     let Some(admin) = config.admin else { return };
     let mut s = s.key("admin");
-    if let Some(other) = config.listen.iter().find(|other| address::collide(other.address, admin)) {
+    if let Some(other) = config
+        .listen
+        .iter()
+        .find(|other| address::collide(other.address, admin))
+    {
         let leaf = raw.admin.as_ref().and_then(|admin| admin.address.as_ref());
-        s.refuse("address", leaf, format!("collides with listen address {}", other.address), "use another port");
+        s.refuse(
+            "address",
+            leaf,
+            format!("collides with listen address {}", other.address),
+            "use another port",
+        );
     }
     if !admin.ip().is_loopback() {
-        s.warn("address", format!("{admin} is not loopback: whoever reaches it can reload and inspect, without a key"));
+        s.warn(
+            "address",
+            format!(
+                "{admin} is not loopback: whoever reaches it can reload and inspect, without a key"
+            ),
+        );
     }
 }
 
@@ -35,8 +49,15 @@ fn loops(s: &mut Section<'_>, config: &Config) {
     for pool in &config.pools {
         let mut s = pools.key(&pool.name);
         for peer in &pool.peers {
-            if config.listen.iter().any(|own| address::reaches(&peer.host, peer.port, own.address)) {
-                let reason = format!("{}:{} is an address that Tollgate itself listens on", peer.host, peer.port);
+            if config
+                .listen
+                .iter()
+                .any(|own| address::reaches(&peer.host, peer.port, own.address))
+            {
+                let reason = format!(
+                    "{}:{} is an address that Tollgate itself listens on",
+                    peer.host, peer.port
+                );
                 s.refuse("peers", None, reason, "requests would go in circles");
             }
         }
@@ -47,27 +68,66 @@ fn openness(s: &mut Section<'_>, config: &Config) {
     if config.keys.is_some() {
         return;
     }
-    s.warn("keys", "absent: no key is asked for, whoever can connect is served");
-    for cache in config.caches.iter().filter(|cache| cache.scope != Scope::Global) {
-        let scope = if cache.scope == Scope::Key { "key" } else { "tenant" };
-        s.key("caches")
-            .key(&cache.name)
-            .warn("scope", format!("{scope} without `keys`: all clients are one, and share answers"));
+    s.warn(
+        "keys",
+        "absent: no key is asked for, whoever can connect is served",
+    );
+    for cache in config
+        .caches
+        .iter()
+        .filter(|cache| cache.scope != Scope::Global)
+    {
+        let scope = if cache.scope == Scope::Key {
+            "key"
+        } else {
+            "tenant"
+        };
+        s.key("caches").key(&cache.name).warn(
+            "scope",
+            format!("{scope} without `keys`: all clients are one, and share answers"),
+        );
     }
     let mut limits = s.key("limits");
-    for (n, _) in config.limits.iter().enumerate().filter(|(_, limit)| limit.tier.is_some()) {
-        limits.index(n).warn("tier", "without `keys` nobody has a tier, so this limits nobody");
+    for (n, _) in config
+        .limits
+        .iter()
+        .enumerate()
+        .filter(|(_, limit)| limit.tier.is_some())
+    {
+        limits.index(n).warn(
+            "tier",
+            "without `keys` nobody has a tier, so this limits nobody",
+        );
     }
 }
 
 fn unused(s: &mut Section<'_>, config: &Config) {
-    let pools: HashSet<&str> = config.routes.iter().map(|route| route.pool.as_str()).collect();
-    for pool in config.pools.iter().filter(|pool| !pools.contains(pool.name.as_str())) {
+    let pools: HashSet<&str> = config
+        .routes
+        .iter()
+        .map(|route| route.pool.as_str())
+        .collect();
+    for pool in config
+        .pools
+        .iter()
+        .filter(|pool| !pools.contains(pool.name.as_str()))
+    {
         s.key("pools").warn(&pool.name, "no route leads to it");
     }
-    let caches: HashSet<&str> = config.routes.iter().filter_map(|route| route.cache.as_deref()).collect();
-    for cache in config.caches.iter().filter(|cache| !caches.contains(cache.name.as_str())) {
-        s.key("caches").warn(&cache.name, "no route uses it: write `cache: NAME` in a route");
+    let caches: HashSet<&str> = config
+        .routes
+        .iter()
+        .filter_map(|route| route.cache.as_deref())
+        .collect();
+    for cache in config
+        .caches
+        .iter()
+        .filter(|cache| !caches.contains(cache.name.as_str()))
+    {
+        s.key("caches").warn(
+            &cache.name,
+            "no route uses it: write `cache: NAME` in a route",
+        );
     }
 }
 
@@ -76,24 +136,43 @@ fn tiers(s: &mut Section<'_>, config: &Config) {
     let Some(keys) = &config.keys else { return };
     let held: HashSet<&str> = keys.iter().filter_map(|key| key.tier.as_deref()).collect();
     let mut meant: Vec<&str> = config.tiers.iter().map(|tier| tier.name.as_str()).collect();
-    meant.extend(config.limits.iter().filter_map(|limit| limit.tier.as_deref()));
+    meant.extend(
+        config
+            .limits
+            .iter()
+            .filter_map(|limit| limit.tier.as_deref()),
+    );
     let mut list = s.key("keys");
     for (n, key) in keys.iter().enumerate() {
-        let Some(tier) = key.tier.as_deref().filter(|tier| !meant.contains(tier)) else { continue };
-        let hint = nearest(tier, &meant).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
-        list.index(n).warn("tier", format!("neither `tiers` nor `limits` names `{tier}`, so it means nothing{hint}"));
+        let Some(tier) = key.tier.as_deref().filter(|tier| !meant.contains(tier)) else {
+            continue;
+        };
+        let hint = nearest(tier, &meant)
+            .map(|near| format!(" (did you mean `{near}`?)"))
+            .unwrap_or_default();
+        list.index(n).warn(
+            "tier",
+            format!("neither `tiers` nor `limits` names `{tier}`, so it means nothing{hint}"),
+        );
     }
     let mut limits = s.key("limits");
     for (n, limit) in config.limits.iter().enumerate() {
         if let Some(tier) = limit.tier.as_deref().filter(|tier| !held.contains(tier)) {
-            limits.index(n).warn("tier", format!("no key has the tier `{tier}`, so this limits nobody"));
+            limits.index(n).warn(
+                "tier",
+                format!("no key has the tier `{tier}`, so this limits nobody"),
+            );
         }
     }
 }
 
 fn queues(s: &mut Section<'_>, config: &Config) {
     let mut pools = s.key("pools");
-    for pool in config.pools.iter().filter(|pool| pool.queue.max_requests > 0) {
+    for pool in config
+        .pools
+        .iter()
+        .filter(|pool| pool.queue.max_requests > 0)
+    {
         if pool.queue.max_bytes < config.max_body {
             let text = "is smaller than `max_body`: the largest requests can never wait";
             pools.key(&pool.name).key("queue").warn("max_bytes", text);

@@ -19,16 +19,26 @@ pub(super) fn keys(mut s: Section<'_>, raw: Option<&List<RawKey>>) -> Option<Vec
     let raw = raw?;
     let mut list = s.key("keys");
     if raw.is_empty() {
-        list.refuse_all("has no key, so nobody gets in", "leave it out to ask for none");
+        list.refuse_all(
+            "has no key, so nobody gets in",
+            "leave it out to ask for none",
+        );
     }
     let (mut by_name, mut by_hash) = (HashMap::new(), HashMap::new());
     let mut keys = Vec::with_capacity(raw.len());
     for (n, raw) in raw.iter().enumerate() {
         let mut s = list.index(n);
         let Some(raw) = raw else { continue };
-        let Some(key) = key(&mut s, raw) else { continue };
+        let Some(key) = key(&mut s, raw) else {
+            continue;
+        };
         if let Some(first) = by_name.insert(key.name.clone(), n) {
-            s.refuse("name", raw.name.as_ref(), format!("keys[{first}] has this name"), "");
+            s.refuse(
+                "name",
+                raw.name.as_ref(),
+                format!("keys[{first}] has this name"),
+                "",
+            );
         }
         if let Some(first) = by_hash.insert(key.sha256, n) {
             let (at, leaf) = match &raw.sha256 {
@@ -51,11 +61,19 @@ fn key(s: &mut Section<'_>, raw: &RawKey) -> Option<Key> {
     let tier = s.name("tier", raw.tier.as_ref());
     let hash = match (&raw.sha256, &raw.key_file) {
         (Some(_), Some(_)) => {
-            s.refuse("key_file", raw.key_file.as_ref(), "stands beside `sha256`", "give one of them");
+            s.refuse(
+                "key_file",
+                raw.key_file.as_ref(),
+                "stands beside `sha256`",
+                "give one of them",
+            );
             None
         }
         (None, None) => {
-            s.missing("sha256", "the output of: printf %s KEY | sha256sum; or give key_file");
+            s.missing(
+                "sha256",
+                "the output of: printf %s KEY | sha256sum; or give key_file",
+            );
             None
         }
         (Some(_), None) => s.read("sha256", raw.sha256.as_ref(), hex),
@@ -65,7 +83,12 @@ fn key(s: &mut Section<'_>, raw: &RawKey) -> Option<Key> {
         }
     };
     let (name, sha256) = (name?, hash?);
-    Some(Key { tenant: tenant.unwrap_or_else(|| name.clone()), name, sha256, tier })
+    Some(Key {
+        tenant: tenant.unwrap_or_else(|| name.clone()),
+        name,
+        sha256,
+        tier,
+    })
 }
 
 fn hex(text: &str) -> Result<[u8; 32], Refusal> {
@@ -76,7 +99,9 @@ fn hex(text: &str) -> Result<[u8; 32], Refusal> {
     };
     let mut hash = [0; 32];
     for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = pair.iter().fold(0, |byte, digit| (byte << 4) | *digit as u8);
+        *byte = pair
+            .iter()
+            .fold(0, |byte, digit| (byte << 4) | *digit as u8);
     }
     // What `sha256sum` prints when it was fed nothing: whoever sends an empty key would be let in.
     match hash == Sha256::digest([]).as_slice() {
@@ -89,13 +114,18 @@ fn hex(text: &str) -> Result<[u8; 32], Refusal> {
 fn hash_of_file(path: &Path) -> Result<[u8; 32], Refusal> {
     let unreadable = |error: std::io::Error| Refusal::new(format!("cannot be read: {error}"), "");
     let mut text = String::new();
-    File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text)).map_err(unreadable)?;
+    File::open(path)
+        .and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text))
+        .map_err(unreadable)?;
     match text.trim() {
-        _ if text.len() as u64 > LONGEST => Err(Refusal::new("is too long for a key", "at most 8 KiB")),
-        "" => Err(Refusal::new("is an empty file", "write the key into it")),
-        key if key.chars().any(|c| c.is_control() || c.is_whitespace()) => {
-            Err(Refusal::new("has more than one word or line", "the key alone"))
+        _ if text.len() as u64 > LONGEST => {
+            Err(Refusal::new("is too long for a key", "at most 8 KiB"))
         }
+        "" => Err(Refusal::new("is an empty file", "write the key into it")),
+        key if key.chars().any(|c| c.is_control() || c.is_whitespace()) => Err(Refusal::new(
+            "has more than one word or line",
+            "the key alone",
+        )),
         key => Ok(Sha256::digest(key).into()),
     }
 }
@@ -116,7 +146,10 @@ mod tests {
     #[test]
     fn what_is_no_hash_is_refused() {
         for text in ["", "secret", &OF_SECRET[1..], &OF_SECRET.replace('b', "x")] {
-            assert!(hex(text).unwrap_err().reason.contains("64 hexadecimal"), "{text}");
+            assert!(
+                hex(text).unwrap_err().reason.contains("64 hexadecimal"),
+                "{text}"
+            );
         }
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert!(hex(empty).unwrap_err().reason.contains("empty key"));
@@ -134,6 +167,11 @@ mod tests {
         assert_eq!(hash(" secret\r\n\r\n"), hex(OF_SECRET));
         assert!(hash("").is_err() && hash(" \n").is_err() && hash("two\nlines").is_err());
         assert!(hash(&"x".repeat(9000)).is_err());
-        assert!(hash_of_file(&dir.path().join("none")).unwrap_err().reason.contains("cannot be read"));
+        assert!(
+            hash_of_file(&dir.path().join("none"))
+                .unwrap_err()
+                .reason
+                .contains("cannot be read")
+        );
     }
 }

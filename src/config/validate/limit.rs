@@ -5,8 +5,11 @@ use crate::config::model::{Dimension, Limit, Priority, Tier};
 use crate::config::raw::{List, Named, RawLimit, RawTier};
 
 const DIMENSIONS: &[(&str, Dimension)] = &[("key", Dimension::Key), ("tenant", Dimension::Tenant)];
-const PRIORITIES: &[(&str, Priority)] =
-    &[("high", Priority::High), ("normal", Priority::Normal), ("low", Priority::Low)];
+const PRIORITIES: &[(&str, Priority)] = &[
+    ("high", Priority::High),
+    ("normal", Priority::Normal),
+    ("low", Priority::Low),
+];
 
 pub(super) fn limits(mut s: Section<'_>, raw: Option<&List<RawLimit>>) -> Vec<Limit> {
     let mut s = s.key("limits");
@@ -47,8 +50,16 @@ pub(super) fn tiers(mut s: Section<'_>, raw: Option<&Named<RawTier>>) -> Vec<Tie
         if raw.priority.is_none() {
             s.missing("priority", "high, normal or low");
         }
-        let priority = s.word("priority", raw.priority.as_ref(), PRIORITIES, Priority::Normal);
-        tiers.push(Tier { name: name.clone(), priority });
+        let priority = s.word(
+            "priority",
+            raw.priority.as_ref(),
+            PRIORITIES,
+            Priority::Normal,
+        );
+        tiers.push(Tier {
+            name: name.clone(),
+            priority,
+        });
     }
     tiers
 }

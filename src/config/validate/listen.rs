@@ -17,9 +17,19 @@ pub(super) fn listen(mut s: Section<'_>, raw: Option<&List<RawListen>>) -> Vec<L
     for (n, raw) in raw.iter().enumerate() {
         let Some(raw) = raw else { continue };
         let mut s = list.index(n);
-        let Some(address) = read(&mut s, raw) else { continue };
-        if let Some(other) = listen.iter().find(|other| address::collide(other.address, address)) {
-            s.refuse("address", raw.address.as_ref(), format!("collides with {}", other.address), "one of them is enough");
+        let Some(address) = read(&mut s, raw) else {
+            continue;
+        };
+        if let Some(other) = listen
+            .iter()
+            .find(|other| address::collide(other.address, address))
+        {
+            s.refuse(
+                "address",
+                raw.address.as_ref(),
+                format!("collides with {}", other.address),
+                "one of them is enough",
+            );
         }
         listen.push(Listen { address });
     }

@@ -29,8 +29,14 @@ const MOST_THREADS: usize = 1024;
 
 /// The model of the file. Only to be used when `report` has no errors afterwards.
 pub(super) fn validate(raw: &RawConfig, base: &Path, report: &mut Report) -> Config {
-    let mut s = Section { at: At::top(), report, base };
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get()).min(MOST_THREADS);
+    let mut s = Section {
+        at: At::top(),
+        report,
+        base,
+    };
+    let cores = std::thread::available_parallelism()
+        .map_or(1, |cores| cores.get())
+        .min(MOST_THREADS);
     let config = Config {
         listen: listen::listen(top(&mut s), raw.listen.as_ref()),
         admin: listen::admin(top(&mut s), raw.admin.as_ref()),
@@ -55,7 +61,11 @@ pub(super) fn validate(raw: &RawConfig, base: &Path, report: &mut Report) -> Con
 }
 
 fn top<'a>(s: &'a mut Section<'_>) -> Section<'a> {
-    Section { at: At::top(), report: s.report, base: s.base }
+    Section {
+        at: At::top(),
+        report: s.report,
+        base: s.base,
+    }
 }
 
 fn access_log(s: &mut Section<'_>, leaf: Option<&Leaf>) -> AccessLog {
@@ -66,7 +76,10 @@ fn access_log(s: &mut Section<'_>, leaf: Option<&Leaf>) -> AccessLog {
         path if path.contains(['/', '.']) => Ok(AccessLog::File(base.join(path))),
         word => {
             let hint = format!("write ./{word} for a file of that name");
-            Err(Refusal::new("must be stdout, off or the path of a file", hint))
+            Err(Refusal::new(
+                "must be stdout, off or the path of a file",
+                hint,
+            ))
         }
     });
     log.unwrap_or(AccessLog::Stdout)
@@ -74,7 +87,9 @@ fn access_log(s: &mut Section<'_>, leaf: Option<&Leaf>) -> AccessLog {
 
 /// The names in a section, of refused members too: what refers to them is not at fault.
 fn names<T>(named: Option<&Named<T>>) -> Vec<&str> {
-    named.map(|named| named.0.iter().map(|(name, _)| name.as_str()).collect()).unwrap_or_default()
+    named
+        .map(|named| named.0.iter().map(|(name, _)| name.as_str()).collect())
+        .unwrap_or_default()
 }
 
 /// A name that has to exist.
@@ -82,8 +97,15 @@ fn known(text: &str, names: &[&str], what: &str) -> Result<String, Refusal> {
     match names.contains(&text) {
         true => Ok(text.to_owned()),
         false => {
-            let hint = if names.is_empty() { format!("there is no {what}") } else { suggest(text, names) };
-            Err(Refusal::new(format!("there is no {what} of this name"), hint))
+            let hint = if names.is_empty() {
+                "there is none".to_owned()
+            } else {
+                suggest(text, names)
+            };
+            Err(Refusal::new(
+                format!("there is no {what} of this name"),
+                hint,
+            ))
         }
     }
 }

@@ -17,14 +17,23 @@ pub(super) fn routes(mut s: Section<'_>, raw: &RawConfig) -> Vec<Route> {
             [pool] => vec![route_to(pool)],
             [] => Vec::new(),
             pools => {
-                s.missing("routes", &format!("there are several pools ({}): say what goes where", pools.join(", ")));
+                s.missing(
+                    "routes",
+                    &format!(
+                        "there are several pools ({}): say what goes where",
+                        pools.join(", ")
+                    ),
+                );
                 Vec::new()
             }
         };
     };
     let mut s = s.key("routes");
     if list.is_empty() {
-        s.refuse_all("has no route, so every request is a 404", "leave it out to send all to the only pool");
+        s.refuse_all(
+            "has no route, so every request is a 404",
+            "leave it out to send all to the only pool",
+        );
     }
     let mut seen = HashSet::new();
     let mut routes: Vec<(usize, Route)> = Vec::with_capacity(list.len());
@@ -33,7 +42,12 @@ pub(super) fn routes(mut s: Section<'_>, raw: &RawConfig) -> Vec<Route> {
         let Some(item) = item else { continue };
         let route = route(&mut s, n, item, &pools, &names(raw.caches.as_ref()));
         if !seen.insert(route.name.clone()) {
-            s.refuse("name", item.name.as_ref(), format!("another route is called `{}`", route.name), "");
+            s.refuse(
+                "name",
+                item.name.as_ref(),
+                format!("another route is called `{}`", route.name),
+                "",
+            );
         }
         routes.push((n, route));
     }
@@ -42,35 +56,65 @@ pub(super) fn routes(mut s: Section<'_>, raw: &RawConfig) -> Vec<Route> {
 }
 
 fn route_to(pool: &str) -> Route {
-    Route { name: "route-1".to_owned(), path: None, model: None, pool: pool.to_owned(), cache: None }
+    Route {
+        name: "route-1".to_owned(),
+        path: None,
+        model: None,
+        pool: pool.to_owned(),
+        cache: None,
+    }
 }
 
 fn route(s: &mut Section<'_>, n: usize, raw: &RawRoute, pools: &[&str], caches: &[&str]) -> Route {
-    let name = s.name("name", raw.name.as_ref()).unwrap_or_else(|| format!("route-{}", n + 1));
+    let name = s
+        .name("name", raw.name.as_ref())
+        .unwrap_or_else(|| format!("route-{}", n + 1));
     if raw.pool.is_none() {
         s.missing("pool", "the name of a pool");
     }
     let pool = s.read("pool", raw.pool.as_ref(), |text| known(text, pools, "pool"));
-    let cache = s.read("cache", raw.cache.as_ref(), |text| known(text, caches, "cache"));
+    let cache = s.read("cache", raw.cache.as_ref(), |text| {
+        known(text, caches, "cache")
+    });
     let none = RawMatch::default();
     let raw = raw.matches.as_ref().unwrap_or(&none);
     let mut s = s.key("match");
-    let path = s.read("path", raw.path.as_ref(), |text| match text.starts_with(['/', '*', '{', '[', '?']) {
-        true => glob(text),
-        false => Err(Refusal::new("must begin with / or a wildcard", format!("write /{text}"))),
+    let path = s.read("path", raw.path.as_ref(), |text| {
+        match text.starts_with(['/', '*', '{', '[', '?']) {
+            true => glob(text),
+            false => Err(Refusal::new(
+                "must begin with / or a wildcard",
+                format!("write /{text}"),
+            )),
+        }
     });
     let model = s.read("model", raw.model.as_ref(), glob);
-    Route { name, path, model, pool: pool.unwrap_or_default(), cache }
+    Route {
+        name,
+        path,
+        model,
+        pool: pool.unwrap_or_default(),
+        cache,
+    }
 }
 
 /// `*` crosses `/`: `/v1/*` is everything under it.
 fn glob(text: &str) -> Result<GlobMatcher, Refusal> {
     if text.is_empty() {
-        return Err(Refusal::new("is empty", "write \"*\" or leave it out to match all"));
+        return Err(Refusal::new(
+            "is empty",
+            "write \"*\" or leave it out to match all",
+        ));
     }
-    let built = GlobBuilder::new(text).literal_separator(false).backslash_escape(true).build();
+    let built = GlobBuilder::new(text)
+        .literal_separator(false)
+        .backslash_escape(true)
+        .build();
     built.map(|glob| glob.compile_matcher()).map_err(|error| {
-        Refusal::new(format!("is not a pattern: {}", error.kind()), "* any text, ? one character, [ab] one of, {a,b} either")
+        Refusal::new(
+            format!("is not a pattern: {}", error.kind()),
+            "* any text, ? one character, [ab] one of, {a,b} either",
+        )
     })
 }
 
@@ -79,17 +123,25 @@ pub(super) fn url_path(text: &str) -> Result<String, Refusal> {
     let clean = text.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
     match text.starts_with('/') {
         true if clean => Ok(text.to_owned()),
-        true => Err(Refusal::new("has characters that a URL path cannot have", "write them as %XX")),
+        true => Err(Refusal::new(
+            "has characters that a URL path cannot have",
+            "write them as %XX",
+        )),
         false => Err(Refusal::new("must begin with /", "such as /health")),
     }
 }
 
 fn warn_of_shadowed(s: &mut Section<'_>, routes: &[(usize, Route)]) {
     for (at, (n, later)) in routes.iter().enumerate() {
-        let shadow = routes[..at].iter().find(|(_, earlier)| covers(earlier, later));
+        let shadow = routes[..at]
+            .iter()
+            .find(|(_, earlier)| covers(earlier, later));
         if let Some((m, _)) = shadow {
             let at = s.at.index(*n);
-            s.report.warn(&at, format!("is never reached: routes[{m}] takes all that it matches"));
+            s.report.warn(
+                &at,
+                format!("is never reached: routes[{m}] takes all that it matches"),
+            );
         }
     }
 }
@@ -101,7 +153,10 @@ fn covers(a: &Route, b: &Route) -> bool {
         Some(b) => includes(a, b.glob()),
         None => only_stars(a.glob().glob()),
     });
-    let model = a.model.as_ref().is_none_or(|a| b.model.as_ref().is_some_and(|b| includes(a, b.glob())));
+    let model = a
+        .model
+        .as_ref()
+        .is_none_or(|a| b.model.as_ref().is_some_and(|b| includes(a, b.glob())));
     path && model
 }
 
@@ -112,7 +167,8 @@ fn includes(a: &GlobMatcher, b: &Glob) -> bool {
         return true;
     }
     let head = &other[..other.find(special).unwrap_or(other.len())];
-    text.strip_suffix('*').is_some_and(|prefix| !prefix.contains(special) && head.starts_with(prefix))
+    text.strip_suffix('*')
+        .is_some_and(|prefix| !prefix.contains(special) && head.starts_with(prefix))
 }
 
 fn only_stars(text: &str) -> bool {
@@ -131,14 +187,24 @@ mod tests {
 
     #[test]
     fn a_wider_pattern_covers_a_narrower_one() {
-        assert!(covered("/v1/*", "/v1/chat/*") && covered("*", "/v1/{a,b}") && covered("/v?/x", "/v1/x"));
-        assert!(!covered("/v1/chat/*", "/v1/*") && !covered("/v1/*", "/v[12]/*") && !covered("a", "b"));
+        assert!(
+            covered("/v1/*", "/v1/chat/*")
+                && covered("*", "/v1/{a,b}")
+                && covered("/v?/x", "/v1/x")
+        );
+        assert!(
+            !covered("/v1/chat/*", "/v1/*") && !covered("/v1/*", "/v[12]/*") && !covered("a", "b")
+        );
     }
 
     #[test]
     fn a_star_crosses_slashes() {
         let path = glob("/v1/*").unwrap();
-        assert!(path.is_match("/v1/chat/completions") && path.is_match("/v1/") && !path.is_match("/v2/chat"));
+        assert!(
+            path.is_match("/v1/chat/completions")
+                && path.is_match("/v1/")
+                && !path.is_match("/v2/chat")
+        );
     }
 
     #[test]

@@ -35,16 +35,35 @@ pub(super) struct Section<'a> {
 
 impl Section<'_> {
     pub(super) fn key(&mut self, key: &str) -> Section<'_> {
-        Section { at: self.at.key(key), report: self.report, base: self.base }
+        Section {
+            at: self.at.key(key),
+            report: self.report,
+            base: self.base,
+        }
     }
 
     pub(super) fn index(&mut self, index: usize) -> Section<'_> {
-        Section { at: self.at.index(index), report: self.report, base: self.base }
+        Section {
+            at: self.at.index(index),
+            report: self.report,
+            base: self.base,
+        }
     }
 
     /// Refuses what is written under `key`.
-    pub(super) fn refuse(&mut self, key: &str, leaf: Option<&Leaf>, reason: impl Into<String>, hint: &str) {
-        self.report.error(&self.at.key(key), leaf.map(Leaf::shown).as_deref(), reason, hint);
+    pub(super) fn refuse(
+        &mut self,
+        key: &str,
+        leaf: Option<&Leaf>,
+        reason: impl Into<String>,
+        hint: &str,
+    ) {
+        self.report.error(
+            &self.at.key(key),
+            leaf.map(Leaf::shown).as_deref(),
+            reason,
+            hint,
+        );
     }
 
     /// Refuses the section as a whole.
@@ -82,7 +101,10 @@ impl Section<'_> {
             Some(text) => parse(&text),
             None => Err(Refusal::new("must be a single value", "")),
         };
-        let refuse = |refusal: Refusal| self.report.error(at, Some(&leaf.shown()), refusal.reason, &refusal.hint);
+        let refuse = |refusal: Refusal| {
+            self.report
+                .error(at, Some(&leaf.shown()), refusal.reason, &refusal.hint)
+        };
         parsed.map_err(refuse).ok()
     }
 
@@ -94,26 +116,50 @@ impl Section<'_> {
         default: Duration,
     ) -> Duration {
         let show = |time: &Duration| humantime::format_duration(*time).to_string();
-        self.read(key, leaf, |text| within(units::duration(text)?, &range, show, &default)).unwrap_or(default)
+        self.read(key, leaf, |text| {
+            within(units::duration(text)?, &range, show, &default)
+        })
+        .unwrap_or(default)
     }
 
     /// In bytes.
-    pub(super) fn size(&mut self, key: &str, leaf: Option<&Leaf>, range: RangeInclusive<u64>, default: u64) -> u64 {
+    pub(super) fn size(
+        &mut self,
+        key: &str,
+        leaf: Option<&Leaf>,
+        range: RangeInclusive<u64>,
+        default: u64,
+    ) -> u64 {
         let show = |bytes: &u64| ByteSize(*bytes).display().iec().to_string();
-        self.read(key, leaf, |text| within(units::size(text)?, &range, show, &default)).unwrap_or(default)
+        self.read(key, leaf, |text| {
+            within(units::size(text)?, &range, show, &default)
+        })
+        .unwrap_or(default)
     }
 
-    pub(super) fn integer<T>(&mut self, key: &str, leaf: Option<&Leaf>, range: RangeInclusive<T>, default: T) -> T
+    pub(super) fn integer<T>(
+        &mut self,
+        key: &str,
+        leaf: Option<&Leaf>,
+        range: RangeInclusive<T>,
+        default: T,
+    ) -> T
     where
         T: Copy + Display + PartialOrd + TryFrom<u64>,
     {
-        self.read(key, leaf, |text| within(whole(text, &range)?, &range, T::to_string, &default)).unwrap_or(default)
+        self.read(key, leaf, |text| {
+            within(whole(text, &range)?, &range, T::to_string, &default)
+        })
+        .unwrap_or(default)
     }
 
     /// A whole number of at least 1, without which there is no cap.
     pub(super) fn cap(&mut self, key: &str, leaf: Option<&Leaf>) -> Option<u32> {
         self.read(key, leaf, |text| match whole(text, &(1..=u32::MAX))? {
-            0 => Err(Refusal::new("must be at least 1", "leave it out for no cap")),
+            0 => Err(Refusal::new(
+                "must be at least 1",
+                "leave it out for no cap",
+            )),
             cap => Ok(cap),
         })
     }
@@ -141,12 +187,21 @@ impl Section<'_> {
     }
 
     /// One of `words`.
-    pub(super) fn word<T: Copy>(&mut self, key: &str, leaf: Option<&Leaf>, words: &[(&str, T)], default: T) -> T {
+    pub(super) fn word<T: Copy>(
+        &mut self,
+        key: &str,
+        leaf: Option<&Leaf>,
+        words: &[(&str, T)],
+        default: T,
+    ) -> T {
         self.read(key, leaf, |text| {
             let found = words.iter().find(|(word, _)| *word == text);
             found.map(|(_, meaning)| *meaning).ok_or_else(|| {
                 let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-                Refusal::new(format!("must be one of {}", known.join(", ")), near(text, &known))
+                Refusal::new(
+                    format!("must be one of {}", known.join(", ")),
+                    near(text, &known),
+                )
             })
         })
         .unwrap_or(default)
@@ -157,7 +212,10 @@ impl Section<'_> {
             let rate = units::rate(text)?;
             match SOME_TIME.contains(&rate.period) && rate.amount <= MOST_AMOUNT {
                 true => Ok(rate),
-                false => Err(Refusal::new("is beyond what can be counted", "at most 1000G, per 1ms to 366days")),
+                false => Err(Refusal::new(
+                    "is beyond what can be counted",
+                    "at most 1000G, per 1ms to 366days",
+                )),
             }
         })
     }
@@ -170,9 +228,11 @@ impl Section<'_> {
     /// A path, relative ones from the file's folder.
     pub(super) fn path(&mut self, key: &str, leaf: Option<&Leaf>) -> Option<PathBuf> {
         let base = self.base;
-        self.read(key, leaf, |text| match text.is_empty() || text.contains('\0') {
-            true => Err(Refusal::new("is not a path", "")),
-            false => Ok(base.join(text)),
+        self.read(key, leaf, |text| {
+            match text.is_empty() || text.contains('\0') {
+                true => Err(Refusal::new("is not a path", "")),
+                false => Ok(base.join(text)),
+            }
         })
     }
 }
@@ -181,8 +241,12 @@ impl Section<'_> {
 pub(super) fn check_name(name: &str) -> Result<(), Refusal> {
     match name {
         "" => Err(Refusal::new("is empty", "give it a name")),
-        name if name.len() > 200 => Err(Refusal::new("is too long for a name", "at most 200 bytes")),
-        name if name.chars().any(char::is_control) => Err(Refusal::new("has control characters", "")),
+        name if name.len() > 200 => {
+            Err(Refusal::new("is too long for a name", "at most 200 bytes"))
+        }
+        name if name.chars().any(char::is_control) => {
+            Err(Refusal::new("has control characters", ""))
+        }
         _ => Ok(()),
     }
 }
@@ -190,14 +254,25 @@ pub(super) fn check_name(name: &str) -> Result<(), Refusal> {
 /// "Did you mean", only where a word is near: the complaint lists them all.
 fn near(text: &str, known: &[&str]) -> String {
     let hint = suggest(text, known);
-    if hint.starts_with("did") { hint } else { String::new() }
+    if hint.starts_with("did") {
+        hint
+    } else {
+        String::new()
+    }
 }
 
 fn whole<T: TryFrom<u64> + Display>(text: &str, range: &RangeInclusive<T>) -> Result<T, Refusal> {
-    if text.strip_prefix('-').is_some_and(|digits| units::integer(digits).is_ok()) {
-        return Err(Refusal::new(format!("must be at least {}", range.start()), ""));
+    if text
+        .strip_prefix('-')
+        .is_some_and(|digits| units::integer(digits).is_ok())
+    {
+        return Err(Refusal::new(
+            format!("must be at least {}", range.start()),
+            "",
+        ));
     }
-    T::try_from(units::integer(text)?).map_err(|_| Refusal::new(format!("must be at most {}", range.end()), ""))
+    T::try_from(units::integer(text)?)
+        .map_err(|_| Refusal::new(format!("must be at most {}", range.end()), ""))
 }
 
 fn within<T: PartialOrd>(
@@ -211,5 +286,8 @@ fn within<T: PartialOrd>(
         () if value > *range.end() => format!("must be at most {}", show(range.end())),
         () => return Ok(value),
     };
-    Err(Refusal::new(side, format!("leave it out for {}", show(default))))
+    Err(Refusal::new(
+        side,
+        format!("leave it out for {}", show(default)),
+    ))
 }
