@@ -4,12 +4,15 @@ use std::collections::HashSet;
 
 use super::error::{ConfigError, ConfigErrors};
 use super::locate::line_of;
-use super::path::At;
+use super::path::{At, Step};
 
 /// More than anybody reads; a broken generator must not fill the log.
 const KEPT: usize = 100;
 /// Longest value that is repeated in a message, in characters.
 const SHOWN: usize = 80;
+
+/// Most bytes that are read again to find lines; a file that needs more is generated, and its lines help nobody.
+const SEARCHED: usize = 64 << 20;
 
 /// Complaints so far.
 #[derive(Debug, Default)]
@@ -37,7 +40,10 @@ impl Report {
         }
         let error = ConfigError {
             path,
-            value: value.map(shorten),
+            value: value.map(|value| match is_secret(at) {
+                true => "***".to_owned(),
+                false => shorten(value),
+            }),
             reason: reason.into(),
             hint: (!hint.is_empty()).then(|| hint.to_owned()),
             line: None,
@@ -90,7 +96,13 @@ impl Report {
 
     /// Every error in the order of the file.
     pub(super) fn into_errors(mut self, text: &str) -> ConfigErrors {
-        for (at, error) in &mut self.errors {
+        let paths = self
+            .errors
+            .iter()
+            .map(|(at, _)| at.steps().len())
+            .sum::<usize>();
+        let lines = paths.saturating_mul(text.len()) <= SEARCHED;
+        for (at, error) in self.errors.iter_mut().filter(|_| lines) {
             error.line = error.line.or_else(|| line_of(text, at.steps()));
         }
         self.errors.sort_by_key(|(_, error)| error.line);
@@ -99,6 +111,17 @@ impl Report {
             errors,
             more: self.more,
         }
+    }
+}
+
+/// Errors go to logs. Where a hash belongs people write the key itself, or under a key of their own invention.
+fn is_secret(at: &At) -> bool {
+    match at.steps() {
+        [Step::Key(keys), rest @ ..] if keys == "keys" => {
+            let open = ["name", "tenant", "tier", "key_file"];
+            !matches!(rest, [Step::Index(_), Step::Key(key), ..] if open.contains(&key.as_str()))
+        }
+        _ => false,
     }
 }
 

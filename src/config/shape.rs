@@ -68,7 +68,7 @@ fn cut_key(tree: &mut Value, at: &At, rest: &str, report: &mut Report) -> Option
 /// `message` is serde's "invalid type: string "x", expected a sequence".
 fn cut_value(tree: &mut Value, at: &At, message: &str, report: &mut Report) -> Option<()> {
     let expected = message
-        .split_once(", expected ")?
+        .rsplit_once(", expected ")?
         .1
         .replace("a sequence", "a list (items begin with `- `)");
     let value = find(tree, at.steps())?;

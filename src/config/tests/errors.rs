@@ -50,7 +50,7 @@ limits:
             "routes[0].match.model: [: is not a pattern: unclosed character class; missing ']' (* any text, ? one character, [ab] one of, {a,b} either)",
             "routes[0].pool: chta: there is no pool of this name (did you mean `chat`?)",
             "routes[0].cache: none: there is no cache of this name (there is none)",
-            "keys[0].sha256: abc: must be 64 hexadecimal digits (the output of: printf %s KEY | sha256sum)",
+            "keys[0].sha256: ***: must be 64 hexadecimal digits (the output of: printf %s KEY | sha256sum)",
             "limits[0]: limits nothing (give requests, tokens or concurrency)",
             "limits[0].per: user: must be one of key, tenant (did you mean `key`?)",
         ]
@@ -67,6 +67,21 @@ fn an_error_knows_its_line() {
         .map(|error| (error.path(), error.line()))
         .collect();
     assert_eq!(found, [("pools.a.peers[0].address", Some(6))]);
+}
+
+#[test]
+fn a_key_written_where_its_hash_belongs_is_not_repeated() {
+    for keys in [
+        "keys: [{name: k, sha256: sk-secret}]",
+        "keys: [{name: k, key: sk-secret}]",
+        "keys: [sk-secret]",
+        "keys: {k: sk-secret}",
+        "keys: sk-secret",
+    ] {
+        let found = bad("", keys);
+        assert!(found[0].starts_with("keys"), "{found:?}");
+        assert!(!found.concat().contains("sk-secret"), "{found:?}");
+    }
 }
 
 #[test]
