@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::section::{SOME_BYTES, SOME_TIME, Section, check_name};
+use super::accept::check_name;
+use super::section::{SOME_BYTES, SOME_TIME, Section};
 use crate::config::model::{Cache, Embedder, Scope, Semantic};
 use crate::config::raw::{Named, OffOr, RawCache, RawEmbedder, RawExact, RawSemantic};
 

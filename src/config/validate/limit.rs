@@ -1,6 +1,7 @@
 //! `limits` and `tiers`.
 
-use super::section::{Section, check_name};
+use super::accept::check_name;
+use super::section::Section;
 use crate::config::model::{Dimension, Limit, Priority, Tier};
 use crate::config::raw::{List, Named, RawLimit, RawTier};
 

@@ -2,12 +2,15 @@
 //!
 //! Every section is read to its end whatever was wrong before it; the model is only handed out when nothing was.
 
+mod accept;
 mod address;
 mod cache;
 mod cross;
+mod exchange;
 mod key;
 mod limit;
 mod listen;
+mod peer;
 mod pool;
 mod route;
 mod section;

@@ -1,14 +1,14 @@
 //! `pools`: peers, and how they are watched, asked and waited for.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
-use super::address;
-use super::section::{ANY_TIME, SOME_BYTES, SOME_TIME, Section, check_name};
-use crate::config::model::{Balance, Eject, Engine, Health, Peer, Pool, Queue, Retry, Timeouts};
-use crate::config::raw::{Leaf, List, Named, OffOr};
-use crate::config::raw::{RawEject, RawHealth, RawPeer, RawPool, RawQueue, RawRetry, RawTimeouts};
-use crate::config::units::Refusal;
+use super::accept::check_name;
+use super::exchange::{longer, queue, retry, timeouts};
+use super::peer::peers;
+use super::section::{ANY_TIME, SOME_TIME, Section};
+use crate::config::model::{Balance, Eject, Engine, Health, Pool};
+use crate::config::raw::{Named, OffOr};
+use crate::config::raw::{RawEject, RawHealth, RawPool, RawQueue, RawRetry, RawTimeouts};
 
 const ENGINES: &[(&str, Engine)] = &[
     ("vllm", Engine::Vllm),
@@ -28,9 +28,6 @@ const BALANCES: &[(&str, Balance)] = &[
     ("power_of_two", Balance::PowerOfTwo),
     ("ip_hash", Balance::IpHash),
 ];
-
-/// Answers that another peer may well not give.
-const RETRIED: &[u16] = &[429, 500, 502, 503, 504];
 
 pub(super) fn pools(mut s: Section<'_>, raw: Option<&Named<RawPool>>) -> Vec<Pool> {
     let raw = raw.map(|raw| raw.0.as_slice()).unwrap_or_default();
@@ -87,62 +84,6 @@ fn pool(mut s: Section<'_>, name: &str, raw: &RawPool) -> Pool {
             raw.queue.as_ref().unwrap_or(&RawQueue::default()),
         ),
     }
-}
-
-fn peers(s: &mut Section<'_>, raw: Option<&List<RawPeer>>) -> Vec<Peer> {
-    let raw = raw.map(Vec::as_slice).unwrap_or_default();
-    if raw.is_empty() {
-        s.missing("peers", "at least one, such as `- address: 10.0.0.11:8000`");
-    }
-    let mut list = s.key("peers");
-    let mut seen = HashSet::new();
-    let mut peers = Vec::with_capacity(raw.len());
-    for (n, raw) in raw.iter().enumerate() {
-        let mut s = list.index(n);
-        let Some(raw) = raw else { continue };
-        let Some(peer) = peer(&mut s, raw) else {
-            continue;
-        };
-        if !seen.insert((peer.host.clone(), peer.port)) {
-            s.refuse(
-                "address",
-                raw.address.as_ref(),
-                "is in this pool twice",
-                "use weight for a larger share",
-            );
-        }
-        peers.push(peer);
-    }
-    if !peers.is_empty() && peers.iter().all(|peer| peer.backup) {
-        s.warn(
-            "peers",
-            "all are backups, so there is nothing that they back up",
-        );
-    }
-    peers
-}
-
-fn peer(s: &mut Section<'_>, raw: &RawPeer) -> Option<Peer> {
-    if raw.address.is_none() {
-        s.missing("address", "such as 10.0.0.11:8000");
-    }
-    let address = s.read("address", raw.address.as_ref(), address::peer);
-    let weight = s.float(
-        "weight",
-        raw.weight.as_ref(),
-        |weight| weight > 0.0,
-        "must be greater than 0",
-        1.0,
-    );
-    let max_requests = s.cap("max_requests", raw.max_requests.as_ref());
-    let backup = s.boolean("backup", raw.backup.as_ref(), false);
-    address.map(|(host, port)| Peer {
-        host,
-        port,
-        weight,
-        max_requests,
-        backup,
-    })
 }
 
 /// Hosted providers have no health path, so checks are off for them unless asked for.
@@ -212,131 +153,4 @@ fn eject(mut s: Section<'_>, raw: Option<&OffOr<RawEject>>) -> Eject {
         );
     }
     eject
-}
-
-fn timeouts(mut s: Section<'_>, raw: &RawTimeouts) -> Timeouts {
-    let timeouts = Timeouts {
-        connect: s.duration(
-            "connect",
-            raw.connect.as_ref(),
-            SOME_TIME,
-            Duration::from_secs(1),
-        ),
-        first_byte: s.duration(
-            "first_byte",
-            raw.first_byte.as_ref(),
-            SOME_TIME,
-            Duration::from_secs(120),
-        ),
-        between_chunks: s.duration(
-            "between_chunks",
-            raw.between_chunks.as_ref(),
-            SOME_TIME,
-            Duration::from_secs(60),
-        ),
-        total: s.duration(
-            "total",
-            raw.total.as_ref(),
-            SOME_TIME,
-            Duration::from_secs(15 * 60),
-        ),
-    };
-    let parts = [
-        ("connect", &raw.connect, timeouts.connect),
-        ("first_byte", &raw.first_byte, timeouts.first_byte),
-        (
-            "between_chunks",
-            &raw.between_chunks,
-            timeouts.between_chunks,
-        ),
-    ];
-    for (key, _, time) in parts
-        .into_iter()
-        .filter(|(_, raw, time)| raw.is_some() && *time > timeouts.total)
-    {
-        s.warn(key, longer(time, "total", timeouts.total));
-    }
-    timeouts
-}
-
-/// Names both times: either may be a default that the file does not show.
-fn longer(time: Duration, other: &str, limit: Duration) -> String {
-    let (time, limit) = (
-        humantime::format_duration(time),
-        humantime::format_duration(limit),
-    );
-    format!("{time} is longer than `{other}`, {limit}")
-}
-
-fn retry(mut s: Section<'_>, raw: &RawRetry) -> Retry {
-    let retry = Retry {
-        attempts: s.integer("attempts", raw.attempts.as_ref(), 1..=100, 3),
-        statuses: raw
-            .statuses
-            .as_ref()
-            .map_or_else(|| RETRIED.to_vec(), |raw| statuses(&mut s, raw)),
-        base_backoff: s.duration(
-            "base_backoff",
-            raw.base_backoff.as_ref(),
-            ANY_TIME,
-            Duration::from_millis(25),
-        ),
-        max_backoff: s.duration(
-            "max_backoff",
-            raw.max_backoff.as_ref(),
-            ANY_TIME,
-            Duration::from_secs(1),
-        ),
-    };
-    if retry.base_backoff > retry.max_backoff {
-        let reason = longer(retry.base_backoff, "max_backoff", retry.max_backoff);
-        s.refuse("base_backoff", raw.base_backoff.as_ref(), reason, "");
-    }
-    retry
-}
-
-fn statuses(s: &mut Section<'_>, raw: &List<Leaf>) -> Vec<u16> {
-    let at = s.at.key("statuses");
-    let mut statuses = Vec::with_capacity(raw.len());
-    for (n, leaf) in raw.iter().enumerate() {
-        statuses.extend(
-            s.read_at(&at.index(n), leaf.as_ref(), |text| match text.parse() {
-                Ok(status @ 400..=599) => Ok(status),
-                _ => Err(Refusal::new(
-                    "must be an error status, 400 to 599",
-                    "such as 503",
-                )),
-            }),
-        );
-    }
-    statuses.sort_unstable();
-    statuses.dedup();
-    statuses
-}
-
-fn queue(mut s: Section<'_>, raw: &RawQueue) -> Queue {
-    let queue = Queue {
-        max_requests: s.integer(
-            "max_requests",
-            raw.max_requests.as_ref(),
-            0..=1_000_000,
-            1000,
-        ),
-        max_bytes: s.size("max_bytes", raw.max_bytes.as_ref(), SOME_BYTES, 256 << 20),
-        max_wait: s.duration(
-            "max_wait",
-            raw.max_wait.as_ref(),
-            ANY_TIME,
-            Duration::from_secs(30),
-        ),
-    };
-    if queue.max_requests > 0 && queue.max_wait.is_zero() {
-        s.refuse(
-            "max_wait",
-            raw.max_wait.as_ref(),
-            "must be longer than 0",
-            "write max_requests: 0 where nobody should wait",
-        );
-    }
-    queue
 }
