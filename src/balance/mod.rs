@@ -1,1 +1,25 @@
 //! Which peer serves a request: live counters, leases, estimates, policies, health.
+//!
+//! ```text
+//!  Pool ── pick(Demand) ──► Policy ──► Lease ── first_byte, progress ──► drop: all counts given back, waiters woken
+//!   │                         ▲          │
+//!   └─ Peer ── Live: in flight, queued tokens, health ◄── report, probed
+//! ```
+//!
+//! A [`Pool`] belongs to one configuration and does not change with it: a reload makes a new one out of the old, in
+//! which peers that stay have the same live state. Nothing here does I/O or reads a clock; `now` is an argument.
+//! Picking takes no lock.
+
+pub mod estimate;
+mod health;
+mod lease;
+mod live;
+mod peer;
+pub mod policy;
+mod pool;
+
+pub use estimate::Estimator;
+pub use health::{Change, Failure, MAX_COOL_DOWN, Probe};
+pub use lease::Lease;
+pub use peer::{Peer, PeerState, PeerView};
+pub use pool::{Demand, Outcome, Pick, Pool, ReleaseHook, Resolved, Totals};

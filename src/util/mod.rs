@@ -1,1 +1,5 @@
 //! Small things that several rooms need.
+
+pub mod ewma;
+pub mod hash;
+pub mod stack_vec;

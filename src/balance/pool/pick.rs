@@ -1,0 +1,118 @@
+//! Finding a peer for a request.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::members::Members;
+use super::{Demand, Pick, Pool};
+use crate::balance::lease::{Lease, Refused};
+use crate::balance::live::Availability;
+use crate::balance::peer::Peer;
+use crate::balance::policy::{Candidate, FILLER};
+use crate::util::stack_vec::StackVec;
+
+/// Pools up to this size are picked from without allocation.
+const INLINE: usize = 32;
+
+/// What came of looking among the primaries, or among the backups.
+enum Found {
+    Lease(Lease),
+    /// Usable ones, all at their cap.
+    Full,
+    /// None that is usable.
+    Nobody,
+}
+
+impl Pool {
+    /// Finds a peer and leases it. `excluded` are addresses that this request has already tried.
+    ///
+    /// Backups are used only while no primary is usable; primaries that are merely full make the request wait.
+    pub fn pick(&self, demand: &Demand, excluded: &[SocketAddr], now: Instant) -> Pick {
+        let members = self.members.load();
+        for backup in [false, true] {
+            match self.pick_among(&members, backup, demand, excluded, now) {
+                Found::Lease(lease) => return Pick::Lease(lease),
+                Found::Full => return Pick::Busy,
+                Found::Nobody => {}
+            }
+        }
+        if usable(&members, now).any(|peer| excluded.contains(&peer.addr())) {
+            return Pick::Exhausted;
+        }
+        Pick::Down {
+            retry_after: self.retry_after(&members, now),
+        }
+    }
+
+    fn pick_among(
+        &self,
+        members: &Members,
+        backup: bool,
+        demand: &Demand,
+        excluded: &[SocketAddr],
+        now: Instant,
+    ) -> Found {
+        let mut candidates: StackVec<Candidate<'_>, INLINE> = StackVec::new(FILLER);
+        let mut none_usable = Found::Nobody;
+        for (member, peer) in members.active.iter().enumerate() {
+            let settings = peer.settings();
+            if settings.backup != backup
+                || excluded.contains(&peer.addr())
+                || matches!(peer.availability(now), Availability::Out(_))
+            {
+                continue;
+            }
+            let live = peer.live();
+            let in_flight = live.in_flight();
+            if settings.max_requests.is_some_and(|max| in_flight >= max) {
+                none_usable = Found::Full;
+                continue;
+            }
+            candidates.push(Candidate {
+                id: peer.id(),
+                weight: peer.effective_weight(now),
+                in_flight,
+                queued_tokens: live.queued_tokens(),
+                turn: live.turn(),
+                member,
+            });
+        }
+        // Others pick at the same time: a candidate may be full or out by the time it is chosen.
+        while let Some(chosen) = self.policy.pick(candidates.as_slice(), demand) {
+            let peer = &members.active[candidates.as_slice()[chosen].member];
+            match Lease::take(peer, demand, &self.shared, now) {
+                Ok(lease) => return Found::Lease(lease),
+                Err(Refused::Full) => none_usable = Found::Full,
+                Err(Refused::Out) => {}
+            }
+            candidates.remove(chosen);
+        }
+        none_usable
+    }
+
+    /// Time until the first peer may be back.
+    fn retry_after(&self, members: &Members, now: Instant) -> Duration {
+        const LEAST: Duration = Duration::from_secs(1);
+        let probed_back = self.health.as_ref().map_or(LEAST, |rules| {
+            rules.interval.saturating_mul(rules.healthy_after)
+        });
+        let back = |peer: &Arc<Peer>| match peer.availability(now) {
+            Availability::Usable | Availability::Trial => Duration::ZERO,
+            Availability::Out(Some(left)) => left,
+            Availability::Out(None) if peer.live().health().unhealthy() => probed_back,
+            // A trial is running; its first byte decides.
+            Availability::Out(None) => LEAST,
+        };
+        let soonest = members.active.iter().map(back).min();
+        soonest.unwrap_or(self.resolve_every).max(LEAST)
+    }
+}
+
+/// Peers that get requests now.
+pub(super) fn usable(members: &Members, now: Instant) -> impl Iterator<Item = &Arc<Peer>> {
+    members
+        .active
+        .iter()
+        .filter(move |peer| peer.availability(now) == Availability::Usable)
+}
