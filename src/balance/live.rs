@@ -1,9 +1,10 @@
 //! The numbers of a peer that change with every request, shared by all who hold it and kept over reloads.
 //!
-//! Counters are atomics. Health is a [`Health`] behind a lock that only changes of health take; what picking needs
-//! of it is published in atomics by whoever held the lock.
+//! Counters are atomics; what a request takes of them it takes as a guard. Health is a [`Health`] behind a lock that
+//! only changes of health take; what picking needs of it is published in atomics by whoever held the lock.
 
-use std::sync::Arc;
+mod guards;
+
 use std::sync::atomic::{
     AtomicBool, AtomicI64, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::health::{Health, Joining};
+pub(super) use guards::{Charge, Seat, Trial};
 
 /// Live state of one peer.
 #[derive(Debug)]
@@ -46,8 +48,12 @@ pub(super) enum Availability {
     Usable,
     /// Yes, the one that decides whether it comes back.
     Trial,
-    /// No; where the end is known, in this long.
-    Out(Option<Duration>),
+    /// Not before the running trial has passed.
+    TrialRunning,
+    /// Not for this long.
+    Out(Duration),
+    /// Not before probes pass.
+    Unhealthy,
 }
 
 /// Where a peer is in an ejection.
@@ -146,17 +152,17 @@ impl Live {
     /// Whether a request may go there; `probed` = probes have a say.
     pub(super) fn availability(&self, probed: bool, now: Instant) -> Availability {
         if probed && self.gate.unhealthy.load(Relaxed) {
-            return Availability::Out(None);
+            return Availability::Unhealthy;
         }
         let tick = self.tick(now);
         let cool = self.gate.cool_until.load(Relaxed);
         if cool > tick {
-            return Availability::Out(Some(Duration::from_nanos(cool - tick)));
+            return Availability::Out(Duration::from_nanos(cool - tick));
         }
         match self.ejection(now) {
             Ejection::None => Availability::Usable,
-            Ejection::Running(left) => Availability::Out(Some(left)),
-            Ejection::TrialDue if self.trial.load(Relaxed) => Availability::Out(None),
+            Ejection::Running(left) => Availability::Out(left),
+            Ejection::TrialDue if self.trial.load(Relaxed) => Availability::TrialRunning,
             Ejection::TrialDue => Availability::Trial,
         }
     }
@@ -195,99 +201,5 @@ impl Live {
     fn time(&self, tick: u64) -> Option<Instant> {
         let since_born = Duration::from_nanos(tick.checked_sub(1)?);
         self.born.checked_add(since_born)
-    }
-}
-
-/// One request in flight.
-#[derive(Debug)]
-pub(super) struct Seat(Arc<Live>);
-
-impl Seat {
-    /// Takes a seat unless `max` are taken; the check and the taking are one step.
-    pub(super) fn take(live: &Arc<Live>, max: Option<u32>) -> Option<Self> {
-        let max = max.unwrap_or(u32::MAX);
-        live.in_flight
-            .fetch_update(Relaxed, Relaxed, |taken| (taken < max).then(|| taken + 1))
-            .ok()?;
-        Some(Self(Arc::clone(live)))
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Relaxed);
-    }
-}
-
-/// The right to be the one trial request of a half-open peer.
-#[derive(Debug)]
-pub(super) struct Trial(Arc<Live>);
-
-impl Trial {
-    /// Takes the right if nobody has it.
-    pub(super) fn take(live: &Arc<Live>) -> Option<Self> {
-        live.trial
-            .compare_exchange(false, true, Acquire, Relaxed)
-            .ok()?;
-        Some(Self(Arc::clone(live)))
-    }
-}
-
-impl Drop for Trial {
-    fn drop(&mut self) {
-        self.0.trial.store(false, Release);
-    }
-}
-
-/// Tokens a request has put on a peer and not yet taken off again.
-#[derive(Debug)]
-pub(super) struct Charge {
-    live: Arc<Live>,
-    prompt: u64,
-    output: u64,
-    floor: u64,
-}
-
-impl Charge {
-    /// Charges the peer with `prompt` + `output` tokens, at most 2^32 each so that no sum overflows.
-    pub(super) fn put(live: &Arc<Live>, prompt: u64, output: u64) -> Self {
-        let (prompt, output) = (prompt.min(1 << 32), output.min(1 << 32));
-        live.queued_tokens.fetch_add(prompt + output, Relaxed);
-        Self {
-            live: Arc::clone(live),
-            prompt,
-            output,
-            floor: output.div_ceil(20),
-        }
-    }
-
-    /// Takes the prompt off.
-    pub(super) fn prompt_done(&mut self) {
-        let prompt = std::mem::take(&mut self.prompt);
-        if prompt > 0 {
-            self.live.queued_tokens.fetch_sub(prompt, Relaxed);
-        }
-    }
-
-    /// Takes output off until `left` remain, or a twentieth of what was charged.
-    pub(super) fn output_left(&mut self, left: u64) {
-        let left = left.max(self.floor);
-        if left < self.output {
-            self.live
-                .queued_tokens
-                .fetch_sub(self.output - left, Relaxed);
-            self.output = left;
-        }
-    }
-
-    /// Tokens still charged.
-    pub(super) fn tokens(&self) -> u64 {
-        self.prompt + self.output
-    }
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        self.live.queued_tokens.fetch_sub(self.tokens(), Relaxed);
     }
 }

@@ -17,9 +17,11 @@ mod live;
 mod peer;
 pub mod policy;
 mod pool;
+mod view;
 
 pub use estimate::Estimator;
 pub use health::{Change, Failure, MAX_COOL_DOWN, Probe};
 pub use lease::Lease;
-pub use peer::{Peer, PeerState, PeerView};
+pub use peer::Peer;
 pub use pool::{Demand, Outcome, Pick, Pool, ReleaseHook, Resolved, Totals};
+pub use view::{PeerState, PeerView};

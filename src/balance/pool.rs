@@ -15,8 +15,9 @@ use parking_lot::Mutex;
 use super::estimate::Estimator;
 use super::health::Joining;
 use super::lease::Lease;
-use super::peer::{Peer, PeerView};
+use super::peer::Peer;
 use super::policy::{self, Policy};
+use super::view::PeerView;
 use crate::config::model;
 
 pub use events::Outcome;
@@ -42,7 +43,8 @@ pub struct Demand {
 pub enum Pick {
     /// This one.
     Lease(Lease),
-    /// Usable peers exist, all at their `max_requests`: wait for the release hook.
+    /// Usable peers exist, all at their `max_requests`; or the trial of an ejected one will tell. Wait for the release
+    /// hook.
     Busy,
     /// Usable peers exist, but all of them are excluded.
     Exhausted,
@@ -81,8 +83,9 @@ impl Pool {
     /// A pool that starts from nothing. Peers given by IP address can be picked at once, those given by DNS name after
     /// [`Pool::set_resolved`].
     ///
-    /// `release_hook` is called whenever a waiting request may find a place: when a lease is dropped, and when a peer
-    /// comes back or is added. It runs on the caller's thread inside `drop` and must neither block nor panic.
+    /// `release_hook` is called whenever a waiting request should look again: when a lease is dropped, when a peer comes
+    /// back, is added, or goes out (the answer may then be [`Pick::Down`]). It runs on the caller's thread, also inside
+    /// `drop`, and must neither block nor panic.
     pub fn new(config: &model::Pool, release_hook: ReleaseHook, now: Instant) -> Self {
         let shared = Arc::new(Shared::new(release_hook));
         Self::build(config, shared, &Members::default(), Joining::AtStart, now)
@@ -93,7 +96,7 @@ impl Pool {
     /// are kept; new peers get a slow start; removed ones are listed as draining until their last lease is dropped.
     ///
     /// `old` is left as it is, and requests that still hold it go on under its settings, so a configuration can be
-    /// given up after this call. A new `release_hook` replaces the old one for old leases too.
+    /// given up after this call. Only a new `release_hook` takes effect at once: it replaces the old one for all leases.
     pub fn reconfigured(
         old: &Self,
         config: &model::Pool,

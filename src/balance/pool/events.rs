@@ -69,8 +69,6 @@ impl Pool {
     }
 
     /// Takes in an active probe of one of [`Pool::peers`]. Without health checks in the configuration it is ignored.
-    ///
-    /// When probes take the last usable peer out, ejected ones may be tried at once.
     pub fn probed(&self, peer: &Peer, probe: Probe, now: Instant) -> Change {
         let Some(rules) = &self.health else {
             return Change::None;
@@ -78,24 +76,10 @@ impl Pool {
         let live = peer.live();
         let last_byte = live.last_byte();
         let change = live.change_health(|health| health.probed(probe, rules, last_byte, now));
-        match change {
-            Change::ProbedUp => self.shared.wake(),
-            Change::ProbedDown => self.try_ejected_now(now),
-            _ => {}
+        if change != Change::None {
+            self.shared.wake();
         }
         change
-    }
-
-    fn try_ejected_now(&self, now: Instant) {
-        let _taking_out = self.shared.taking_out.lock();
-        let members = self.members.load();
-        if usable(&members, now).next().is_some() {
-            return;
-        }
-        for peer in &members.active {
-            peer.live().change_health(|health| health.try_now(now));
-        }
-        self.shared.wake();
     }
 
     /// Whether somebody else could serve while `peer` is out: for a primary another primary, for a backup anybody.

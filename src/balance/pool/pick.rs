@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::members::Members;
 use super::{Demand, Pick, Pool};
 use crate::balance::lease::{Lease, Refused};
-use crate::balance::live::Availability;
+use crate::balance::live::{Availability, Ejection};
 use crate::balance::peer::Peer;
 use crate::balance::policy::{Candidate, FILLER};
 use crate::util::stack_vec::StackVec;
@@ -27,21 +27,45 @@ enum Found {
 impl Pool {
     /// Finds a peer and leases it. `excluded` are addresses that this request has already tried.
     ///
-    /// Backups are used only while no primary is usable; primaries that are merely full make the request wait.
+    /// Backups are used only while no primary is usable; primaries that are merely full make the request wait. When
+    /// nobody at all is usable, ejected peers need not wait for their time and get their trial now.
     pub fn pick(&self, demand: &Demand, excluded: &[SocketAddr], now: Instant) -> Pick {
         let members = self.members.load();
+        match self.find(&members, demand, excluded, now) {
+            Pick::Down { .. } if end_ejections(&members, now) => {
+                self.find(&members, demand, excluded, now)
+            }
+            found => found,
+        }
+    }
+
+    fn find(
+        &self,
+        members: &Members,
+        demand: &Demand,
+        excluded: &[SocketAddr],
+        now: Instant,
+    ) -> Pick {
         for backup in [false, true] {
-            match self.pick_among(&members, backup, demand, excluded, now) {
+            match self.pick_among(members, backup, demand, excluded, now) {
                 Found::Lease(lease) => return Pick::Lease(lease),
                 Found::Full => return Pick::Busy,
                 Found::Nobody => {}
             }
         }
-        if usable(&members, now).any(|peer| excluded.contains(&peer.addr())) {
+        let is_excluded = |peer: &Arc<Peer>| excluded.contains(&peer.addr());
+        if usable(members, now).any(is_excluded) {
             return Pick::Exhausted;
         }
+        if members
+            .active
+            .iter()
+            .any(|peer| !is_excluded(peer) && peer.availability(now) == Availability::TrialRunning)
+        {
+            return Pick::Busy;
+        }
         Pick::Down {
-            retry_after: self.retry_after(&members, now),
+            retry_after: self.retry_after(members, now),
         }
     }
 
@@ -59,7 +83,10 @@ impl Pool {
             let settings = peer.settings();
             if settings.backup != backup
                 || excluded.contains(&peer.addr())
-                || matches!(peer.availability(now), Availability::Out(_))
+                || !matches!(
+                    peer.availability(now),
+                    Availability::Usable | Availability::Trial
+                )
             {
                 continue;
             }
@@ -98,11 +125,9 @@ impl Pool {
             rules.interval.saturating_mul(rules.healthy_after)
         });
         let back = |peer: &Arc<Peer>| match peer.availability(now) {
-            Availability::Usable | Availability::Trial => Duration::ZERO,
-            Availability::Out(Some(left)) => left,
-            Availability::Out(None) if peer.live().health().unhealthy() => probed_back,
-            // A trial is running; its first byte decides.
-            Availability::Out(None) => LEAST,
+            Availability::Usable | Availability::Trial | Availability::TrialRunning => LEAST,
+            Availability::Out(left) => left,
+            Availability::Unhealthy => probed_back,
         };
         let soonest = members.active.iter().map(back).min();
         soonest.unwrap_or(self.resolve_every).max(LEAST)
@@ -115,4 +140,17 @@ pub(super) fn usable(members: &Members, now: Instant) -> impl Iterator<Item = &A
         .active
         .iter()
         .filter(move |peer| peer.availability(now) == Availability::Usable)
+}
+
+/// Ends what is left of all ejections; false when there was none to end.
+fn end_ejections(members: &Members, now: Instant) -> bool {
+    let mut any = false;
+    for peer in &members.active {
+        let ejected = matches!(peer.live().ejection(now), Ejection::Running(_));
+        if ejected && peer.availability(now) != Availability::Unhealthy {
+            peer.live().change_health(|health| health.try_now(now));
+            any = true;
+        }
+    }
+    any
 }
