@@ -5,54 +5,15 @@
 //! last two always carry the time at which they end. After an ejection one single request is let through as a trial:
 //! its first byte brings the peer back, with slow start; its failure ejects the peer again.
 
+mod event;
+
 use std::time::{Duration, Instant};
 
 use crate::config::model::{Eject, Health as Rules};
+pub use event::{Change, Failure, Probe};
 
 /// Longest cool-down that a peer can ask for; more is cut to it.
 pub const MAX_COOL_DOWN: Duration = Duration::from_secs(3600);
-
-/// What an active probe found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Probe {
-    /// A good answer in time.
-    Passed,
-    /// No answer, a late one or a bad one.
-    Failed,
-}
-
-/// How a real request failed. Answers 4xx and clients that leave are no failures of the peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Failure {
-    /// No connection.
-    Connect,
-    /// The connection broke or went silent after it was made.
-    Reset,
-    /// A 5xx answer.
-    Status,
-    /// No first byte in time.
-    FirstByteTimeout,
-}
-
-/// What an event changed about a peer, for the log and the metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-pub enum Change {
-    /// Nothing that anybody needs to hear of.
-    None,
-    /// Probes took the peer out.
-    ProbedDown,
-    /// Probes brought the peer back.
-    ProbedUp,
-    /// Failed requests took the peer out for this long.
-    Ejected(Duration),
-    /// Enough failures for an ejection, but no other peer could have served.
-    Spared,
-    /// A trial request brought the peer back after an ejection.
-    Returned,
-    /// The peer asked for a pause and gets this much.
-    CoolingDown(Duration),
-}
 
 /// What the probes say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +39,7 @@ pub(super) struct Health {
     passes: u32,
     misses: u32,
     failures: u32,
+    last_failure: Option<Failure>,
     ejection: Option<Ejection>,
     back: Option<Back>,
     cool_until: Option<Instant>,
@@ -119,6 +81,7 @@ impl Health {
             passes: 0,
             misses: 0,
             failures: 0,
+            last_failure: None,
             ejection: None,
             back: None,
             cool_until: None,
@@ -180,7 +143,8 @@ impl Health {
     }
 
     /// A request that was no trial failed. True when that was one too many, and [`Health::eject`] is due.
-    pub(super) fn failed(&mut self, rules: &Eject) -> bool {
+    pub(super) fn failed(&mut self, failure: Failure, rules: &Eject) -> bool {
+        self.last_failure = Some(failure);
         if self.ejection.is_some() {
             return false;
         }
@@ -213,11 +177,13 @@ impl Health {
     /// The trial request failed: out again, for longer. While no other peer can serve the time is not doubled.
     pub(super) fn trial_failed(
         &mut self,
+        failure: Failure,
         rules: &Eject,
         others: Others,
         jitter: f64,
         now: Instant,
     ) -> Change {
+        self.last_failure = Some(failure);
         let Some(ejection) = self.ejection.filter(|ejection| ejection.until <= now) else {
             return Change::None;
         };
@@ -238,7 +204,6 @@ impl Health {
             length: ejection.length,
             in_a_row: ejection.in_a_row,
         });
-        self.failures = 0;
         self.ramp_from = Some(now);
         self.changed = now;
         Change::Returned
@@ -294,6 +259,11 @@ impl Health {
     /// Failed requests in a row.
     pub(super) fn failures(&self) -> u32 {
         self.failures
+    }
+
+    /// How the last request that failed did so.
+    pub(super) fn last_failure(&self) -> Option<Failure> {
+        self.last_failure
     }
 
     /// End of the ejection; past = half open; `None` = not ejected.

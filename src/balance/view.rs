@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::health::{Failure, Health};
 use super::peer::Peer;
 
 /// How a peer stands, in one word.
@@ -72,6 +73,8 @@ pub struct PeerView {
     pub out_for: Option<Duration>,
     /// Failed requests in a row.
     pub consecutive_failures: u32,
+    /// How the last request that failed did so.
+    pub last_failure: Option<Failure>,
     /// Requests dispatched since it was first known.
     pub requests: u64,
     /// Requests of these that failed.
@@ -84,7 +87,7 @@ impl Peer {
     /// The peer as it stands at `now`.
     pub fn view(&self, now: Instant) -> PeerView {
         let health = self.live().health();
-        let (state, since) = self.state(now);
+        let (state, since) = self.state(&health, now);
         let left = |until: Option<Instant>| {
             until
                 .map(|until| until.saturating_duration_since(now))
@@ -103,6 +106,7 @@ impl Peer {
             state_for: now.saturating_duration_since(since),
             out_for: left(health.ejected_until()).max(left(health.cool_until())),
             consecutive_failures: health.failures(),
+            last_failure: health.last_failure(),
             requests: self.live().requests(),
             failures: self.live().failures(),
             last_byte_ago: self
@@ -113,8 +117,7 @@ impl Peer {
     }
 
     /// State and its begin.
-    fn state(&self, now: Instant) -> (PeerState, Instant) {
-        let health = self.live().health();
+    fn state(&self, health: &Health, now: Instant) -> (PeerState, Instant) {
         if self.settings().probed && health.unhealthy() {
             return (PeerState::Unhealthy, health.changed());
         }

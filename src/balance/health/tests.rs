@@ -22,7 +22,7 @@ fn eject() -> Eject {
 }
 
 fn ejected(health: &mut Health, now: Instant) -> Duration {
-    while !health.failed(&eject()) {}
+    while !health.failed(Failure::Reset, &eject()) {}
     match health.eject(&eject(), Others::Usable, 0.5, now) {
         Change::Ejected(time) => time,
         other => panic!("{other:?}"),
@@ -92,8 +92,8 @@ fn flowing_bytes_outrank_a_failed_probe() {
 fn a_success_breaks_the_row_of_failed_requests() {
     let mut health = Health::new(Joining::AtStart, Instant::now());
     for _ in 0..10 {
-        assert!(!health.failed(&eject()));
-        assert!(!health.failed(&eject()));
+        assert!(!health.failed(Failure::Reset, &eject()));
+        assert!(!health.failed(Failure::Reset, &eject()));
         health.succeeded();
     }
 }
@@ -105,7 +105,7 @@ fn ejection_can_be_switched_off() {
         after: 0,
         ..eject()
     };
-    assert!((0..100).all(|_| !health.failed(&off)));
+    assert!((0..100).all(|_| !health.failed(Failure::Reset, &off)));
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn failures_of_older_requests_do_not_prolong_an_ejection() {
     let _ = ejected(&mut health, now);
     let until = health.ejected_until();
     for _ in 0..10 {
-        assert!(!health.failed(&eject()));
+        assert!(!health.failed(Failure::Reset, &eject()));
         assert_eq!(
             health.eject(&eject(), Others::Usable, 0.5, now + S),
             Change::None
@@ -131,7 +131,7 @@ fn each_failed_trial_doubles_the_time_up_to_the_maximum() {
     let mut times = vec![ejected(&mut health, now).as_secs()];
     for _ in 0..4 {
         now = health.ejected_until().unwrap();
-        match health.trial_failed(&eject(), Others::Usable, 0.5, now) {
+        match health.trial_failed(Failure::Reset, &eject(), Others::Usable, 0.5, now) {
             Change::Ejected(time) => times.push(time.as_secs()),
             other => panic!("{other:?}"),
         }
@@ -157,7 +157,7 @@ fn a_relapse_doubles_but_a_peer_that_held_starts_anew() {
 fn the_last_usable_peer_is_spared() {
     let now = Instant::now();
     let mut health = Health::new(Joining::AtStart, now);
-    while !health.failed(&eject()) {}
+    while !health.failed(Failure::Reset, &eject()) {}
     assert_eq!(
         health.eject(&eject(), Others::None, 0.5, now),
         Change::Spared
@@ -165,7 +165,7 @@ fn the_last_usable_peer_is_spared() {
     assert_eq!(health.cool_down(S, Others::None, now), Change::Spared);
     assert_eq!((health.ejected_until(), health.cool_until()), (None, None));
     assert!(
-        health.failed(&eject()),
+        health.failed(Failure::Reset, &eject()),
         "the next failure asks again, others may be back"
     );
 }
@@ -180,7 +180,7 @@ fn a_trial_that_fails_while_all_are_out_waits_the_shortest_time() {
     for n in 1..5 {
         let at = now + n * 100 * S;
         assert_eq!(
-            health.trial_failed(&eject(), Others::None, 0.5, at),
+            health.trial_failed(Failure::Reset, &eject(), Others::None, 0.5, at),
             Change::Ejected(10 * S)
         );
     }
@@ -225,9 +225,9 @@ proptest! {
             match event {
                 0 => { let _ = health.probed(Probe::Failed, &rules(), None, now); }
                 1 => { let _ = health.probed(Probe::Passed, &rules(), None, now); }
-                2 => if health.failed(&eject()) { let _ = health.eject(&eject(), Others::Usable, 0.1, now); },
+                2 => if health.failed(Failure::Reset, &eject()) { let _ = health.eject(&eject(), Others::Usable, 0.1, now); },
                 3 => health.succeeded(),
-                4 => { let _ = health.trial_failed(&eject(), Others::Usable, 0.9, now); }
+                4 => { let _ = health.trial_failed(Failure::Reset, &eject(), Others::Usable, 0.9, now); }
                 5 => { let _ = health.trial_passed(now); }
                 _ => { let _ = health.cool_down(300 * S, Others::Usable, now); }
             }

@@ -25,7 +25,7 @@ impl Pool {
     pub fn report(&self, lease: &mut Lease, outcome: Outcome, now: Instant) -> Change {
         match outcome {
             Outcome::Succeeded => self.succeeded(lease, now),
-            Outcome::Failed(_) => self.failed(lease, now),
+            Outcome::Failed(failure) => self.failed(lease, failure, now),
             Outcome::CoolDown(pause) => self.cool_down(lease.peer(), pause, now),
         }
     }
@@ -41,12 +41,12 @@ impl Pool {
         Change::None
     }
 
-    fn failed(&self, lease: &mut Lease, now: Instant) -> Change {
+    fn failed(&self, lease: &mut Lease, failure: Failure, now: Instant) -> Change {
         let trial = lease.take_trial();
         let peer = lease.peer();
         let live = peer.live();
         live.count_failure();
-        if trial.is_none() && !live.change_health(|health| health.failed(&self.eject)) {
+        if trial.is_none() && !live.change_health(|health| health.failed(failure, &self.eject)) {
             return Change::None;
         }
         let _taking_out = self.shared.taking_out.lock();
@@ -54,7 +54,7 @@ impl Pool {
         let jitter = fastrand::f64();
         live.change_health(|health| {
             if trial.is_some() {
-                health.trial_failed(&self.eject, others, jitter, now)
+                health.trial_failed(failure, &self.eject, others, jitter, now)
             } else {
                 health.eject(&self.eject, others, jitter, now)
             }

@@ -118,6 +118,17 @@ impl Pool {
         none_usable
     }
 
+    /// Time until the next ejection or cool-down ends. No release hook tells of that, so whoever waits should look again
+    /// then; `None` when no peer is out for a time.
+    pub fn next_return(&self, now: Instant) -> Option<Duration> {
+        let members = self.members.load();
+        let left = |peer: &Arc<Peer>| match peer.availability(now) {
+            Availability::Out(left) => Some(left),
+            _ => None,
+        };
+        members.active.iter().filter_map(left).min()
+    }
+
     /// Time until the first peer may be back.
     fn retry_after(&self, members: &Members, now: Instant) -> Duration {
         const LEAST: Duration = Duration::from_secs(1);

@@ -10,6 +10,7 @@ use crate::config::model;
 
 mod dns;
 mod events;
+mod fleet;
 mod leases;
 mod picking;
 mod properties;

@@ -125,6 +125,7 @@ fn a_success_in_between_starts_the_row_anew() {
         assert_eq!(pool.report(&mut lease, outcome, now), Change::None);
     }
     let view = view(&pool, "10.0.0.1", now);
+    assert_eq!(view.last_failure, Some(Failure::Status));
     assert_eq!(
         (view.requests, view.failures, view.consecutive_failures),
         (15, 10, 0)
@@ -145,6 +146,8 @@ fn a_pause_that_the_peer_asks_for_is_kept() {
     let view = view(&pool, "10.0.0.1", during);
     assert_eq!(view.state, PeerState::CoolingDown);
     assert_eq!(view.out_for, Some(S));
+    assert_eq!(pool.next_return(during), Some(S));
+    assert_eq!(pool.next_return(now + 20 * S), None);
     let picks: Vec<Lease> = (0..10).map(|_| self::lease(&pool, during)).collect();
     assert!(picks.iter().all(|lease| lease.addr() == addr("10.0.0.2")));
     drop(picks);
@@ -186,4 +189,20 @@ fn probes_do_not_touch_the_load() {
     assert_eq!(pool.totals(), load);
     drop(held);
     assert_eq!(pool.totals(), Totals::default());
+}
+
+#[test]
+fn only_one_lease_of_a_half_open_peer_exists_whoever_asks() {
+    let now = Instant::now();
+    let pool = pool(&[peer("10.0.0.1"), peer("10.0.0.2")], now);
+    let _ = fail(&pool, "10.0.0.1", now);
+    let ejected = find(&pool, "10.0.0.1");
+    let take = |at| Lease::take(&ejected, &DEMAND, &pool.shared, at);
+    assert!(take(now).is_err());
+    let due = now + 11 * S;
+    let mut trial = take(due).unwrap();
+    assert!(trial.is_trial() && take(due).is_err());
+    assert_eq!(ejected.in_flight(), 1);
+    let _ = trial.first_byte(due);
+    assert!(!take(due).unwrap().is_trial());
 }

@@ -104,3 +104,38 @@ fn ip_hash_goes_elsewhere_only_while_its_peer_is_full() {
     drop(first);
     assert_eq!(lease(&pool, now).addr(), home);
 }
+
+/// Chooses the first candidate, but at its first pick a rival takes a place before.
+#[derive(Debug)]
+struct Raced {
+    rival: Pool,
+    taken: parking_lot::Mutex<Option<Lease>>,
+}
+
+impl Policy for Raced {
+    fn pick(&self, candidates: &[policy::Candidate<'_>], _: &Demand) -> Option<usize> {
+        let mut taken = self.taken.lock();
+        if taken.is_none() {
+            *taken = Some(lease(&self.rival, Instant::now()));
+        }
+        (!candidates.is_empty()).then_some(0)
+    }
+}
+
+#[test]
+fn a_peer_that_fills_up_while_it_is_chosen_is_passed_over() {
+    let now = Instant::now();
+    for (second_cap, expected) in [(1, Some(addr("10.0.0.2"))), (0, None)] {
+        let peers = [capped("10.0.0.1", 1), capped("10.0.0.2", second_cap)];
+        let mut pool = pool(&peers, now);
+        pool.policy = Box::new(Raced {
+            rival: Pool::reconfigured(&pool, &config(&peers[..1]), None, now),
+            taken: parking_lot::Mutex::default(),
+        });
+        match (pool.pick(&DEMAND, &[], now), expected) {
+            (Pick::Lease(lease), Some(expected)) => assert_eq!(lease.addr(), expected),
+            (Pick::Busy, None) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}

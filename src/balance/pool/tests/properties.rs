@@ -91,7 +91,7 @@ impl World {
             output_tokens: tokens / 3,
             client_hash: tokens,
         };
-        let pools = self.older.last().filter(|_| tokens % 7 == 0);
+        let pools = self.older.last().filter(|_| tokens.is_multiple_of(7));
         let pool = pools.unwrap_or(&self.pool);
         let excluded = if exclude {
             vec![addr("10.0.0.1")]

@@ -68,25 +68,30 @@ fn threads_get_one_trial_between_them() {
 #[test]
 fn threads_that_all_fail_do_not_eject_everybody() {
     let now = Instant::now();
-    let peers: Vec<model::Peer> = (1..=4).map(|n| peer(&format!("10.0.0.{n}"))).collect();
-    let pool = pool(&peers, now);
-    std::thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| {
-                for _ in 0..200 {
-                    let mut lease = lease(&pool, now);
-                    let _ = pool.report(&mut lease, Outcome::Failed(Failure::Reset), now);
-                }
-            });
-        }
-    });
-    let usable = pool
-        .views(now)
-        .iter()
-        .filter(|view| view.state.usable())
-        .count();
-    assert_eq!(usable, 1);
-    assert_eq!(pool.totals(), Totals::default());
+    let hosts = ["10.0.0.1", "10.0.0.2"];
+    for _ in 0..300 {
+        let pool = pool(&hosts.map(peer), now);
+        let start = std::sync::Barrier::new(hosts.len());
+        std::thread::scope(|scope| {
+            for host in hosts {
+                let (pool, start) = (&pool, &start);
+                scope.spawn(move || {
+                    let mut lease = lease_on(pool, host, now);
+                    start.wait();
+                    for _ in 0..3 {
+                        let _ = pool.report(&mut lease, Outcome::Failed(Failure::Reset), now);
+                    }
+                });
+            }
+        });
+        let usable = pool
+            .views(now)
+            .iter()
+            .filter(|view| view.state.usable())
+            .count();
+        assert_eq!(usable, 1);
+        assert_eq!(pool.totals(), Totals::default());
+    }
 }
 
 #[test]
