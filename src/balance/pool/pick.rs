@@ -20,6 +20,8 @@ enum Found {
     Lease(Lease),
     /// Usable ones, all at their cap.
     Full,
+    /// None that is usable, but a trial may change that.
+    TrialRunning,
     /// None that is usable.
     Nobody,
 }
@@ -32,7 +34,7 @@ impl Pool {
     pub fn pick(&self, demand: &Demand, excluded: &[SocketAddr], now: Instant) -> Pick {
         let members = self.members.load();
         match self.find(&members, demand, excluded, now) {
-            Pick::Down { .. } if end_ejections(&members, now) => {
+            Pick::Down { .. } if end_ejections(&members, excluded, now) => {
                 self.find(&members, demand, excluded, now)
             }
             found => found,
@@ -46,22 +48,19 @@ impl Pool {
         excluded: &[SocketAddr],
         now: Instant,
     ) -> Pick {
+        let mut trial_running = false;
         for backup in [false, true] {
             match self.pick_among(members, backup, demand, excluded, now) {
                 Found::Lease(lease) => return Pick::Lease(lease),
                 Found::Full => return Pick::Busy,
+                Found::TrialRunning => trial_running = true,
                 Found::Nobody => {}
             }
         }
-        let is_excluded = |peer: &Arc<Peer>| excluded.contains(&peer.addr());
-        if usable(members, now).any(is_excluded) {
+        if usable(members, now).any(|peer| excluded.contains(&peer.addr())) {
             return Pick::Exhausted;
         }
-        if members
-            .active
-            .iter()
-            .any(|peer| !is_excluded(peer) && peer.availability(now) == Availability::TrialRunning)
-        {
+        if trial_running {
             return Pick::Busy;
         }
         Pick::Down {
@@ -78,22 +77,24 @@ impl Pool {
         now: Instant,
     ) -> Found {
         let mut candidates: StackVec<Candidate<'_>, INLINE> = StackVec::new(FILLER);
-        let mut none_usable = Found::Nobody;
+        let (mut full, mut trial_running) = (false, false);
         for (member, peer) in members.active.iter().enumerate() {
             let settings = peer.settings();
-            if settings.backup != backup
-                || excluded.contains(&peer.addr())
-                || !matches!(
-                    peer.availability(now),
-                    Availability::Usable | Availability::Trial
-                )
-            {
+            if settings.backup != backup || excluded.contains(&peer.addr()) {
                 continue;
+            }
+            match peer.availability(now) {
+                Availability::Usable | Availability::Trial => {}
+                Availability::TrialRunning => {
+                    trial_running = true;
+                    continue;
+                }
+                Availability::Out(_) | Availability::Unhealthy => continue,
             }
             let live = peer.live();
             let in_flight = live.in_flight();
             if settings.max_requests.is_some_and(|max| in_flight >= max) {
-                none_usable = Found::Full;
+                full = true;
                 continue;
             }
             candidates.push(Candidate {
@@ -110,12 +111,16 @@ impl Pool {
             let peer = &members.active[candidates.as_slice()[chosen].member];
             match Lease::take(peer, demand, &self.shared, now) {
                 Ok(lease) => return Found::Lease(lease),
-                Err(Refused::Full) => none_usable = Found::Full,
-                Err(Refused::Out) => {}
+                Err(Refused::Full) => full = true,
+                Err(Refused::Out) => trial_running = true,
             }
             candidates.remove(chosen);
         }
-        none_usable
+        match (full, trial_running) {
+            (true, _) => Found::Full,
+            (false, true) => Found::TrialRunning,
+            (false, false) => Found::Nobody,
+        }
     }
 
     /// Time until the next ejection or cool-down ends. No release hook tells of that, so whoever waits should look again
@@ -153,12 +158,15 @@ pub(super) fn usable(members: &Members, now: Instant) -> impl Iterator<Item = &A
         .filter(move |peer| peer.availability(now) == Availability::Usable)
 }
 
-/// Ends what is left of all ejections; false when there was none to end.
-fn end_ejections(members: &Members, now: Instant) -> bool {
+/// Ends what is left of the ejections of peers that this request may use; false when there was none to end.
+fn end_ejections(members: &Members, excluded: &[SocketAddr], now: Instant) -> bool {
     let mut any = false;
     for peer in &members.active {
         let ejected = matches!(peer.live().ejection(now), Ejection::Running(_));
-        if ejected && peer.availability(now) != Availability::Unhealthy {
+        if ejected
+            && !excluded.contains(&peer.addr())
+            && peer.availability(now) != Availability::Unhealthy
+        {
             peer.live().change_health(|health| health.try_now(now));
             any = true;
         }

@@ -206,3 +206,32 @@ fn only_one_lease_of_a_half_open_peer_exists_whoever_asks() {
     let _ = trial.first_byte(due);
     assert!(!take(due).unwrap().is_trial());
 }
+
+#[test]
+fn a_request_whose_own_trial_failed_does_not_end_the_ejection_again() {
+    let now = Instant::now();
+    let pool = pool(&[peer("10.0.0.1"), peer("10.0.0.2")], now);
+    let _ = fail(&pool, "10.0.0.1", now);
+    probe_down(&pool, "10.0.0.2", now);
+    let mut trial = lease(&pool, now);
+    let _ = pool.report(&mut trial, Outcome::Failed(Failure::Connect), now);
+    drop(trial);
+    let tried = [addr("10.0.0.1")];
+    assert!(matches!(pool.pick(&DEMAND, &tried, now), Pick::Down { .. }));
+    assert_eq!(state(&pool, "10.0.0.1", now), PeerState::Ejected);
+}
+
+#[test]
+fn backups_serve_while_the_trial_of_the_only_primary_runs() {
+    let now = Instant::now();
+    let pool = pool(
+        &[peer("10.0.0.1"), peer("10.0.0.2"), backup("10.0.0.9")],
+        now,
+    );
+    let _ = fail(&pool, "10.0.0.1", now);
+    probe_down(&pool, "10.0.0.2", now);
+    let due = now + 11 * S;
+    let trial = lease(&pool, due);
+    assert_eq!(trial.addr(), addr("10.0.0.1"));
+    assert_eq!(lease(&pool, due).addr(), addr("10.0.0.9"));
+}
