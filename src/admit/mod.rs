@@ -1,1 +1,3 @@
 //! Who may send how much: keys, limits, and the queue where requests wait for a peer.
+
+pub mod auth;

@@ -1,0 +1,212 @@
+//! Who is asking: a presented key becomes a client, or the reason why not.
+//!
+//! Keys are known by their SHA-256 only, and the lookup is an ordinary hash map over digests. That leaks nothing by
+//! timing: what is compared is the digest of the guess, over which a guesser has no byte-wise control, and even a
+//! digest learnt whole does not give back the key. Nothing presented is remembered, so no key sits in memory after
+//! its request.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, HeaderValue};
+use sha2::{Digest, Sha256};
+
+use crate::config::model::{Key, Priority, Tier};
+
+/// The owner of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// Name of the key, for logs and limits.
+    pub name: String,
+    /// Tenant it belongs to.
+    pub tenant: String,
+    /// Tier, where the file gives one.
+    pub tier: Option<String>,
+    /// Class in the queue: that of its tier, else `Normal`.
+    pub priority: Priority,
+}
+
+/// What is known of the sender of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identified {
+    /// No key is asked for.
+    Open,
+    /// The key is one of the file's.
+    Known(Arc<Client>),
+    /// A key is asked for and none was presented.
+    Missing,
+    /// The presented key is not one of the file's.
+    Unknown,
+}
+
+/// The keys of one configuration.
+pub struct KeyTable {
+    clients: Option<HashMap<[u8; 32], Arc<Client>>>,
+}
+
+impl KeyTable {
+    /// A table of `keys`; `None` lets everybody in, an empty list nobody. Of two keys with one digest the first
+    /// counts.
+    #[must_use]
+    pub fn new(keys: Option<&[Key]>, tiers: &[Tier]) -> Self {
+        let clients = keys.map(|keys| {
+            let mut clients = HashMap::with_capacity(keys.len());
+            for key in keys {
+                clients
+                    .entry(key.sha256)
+                    .or_insert_with(|| Arc::new(client(key, tiers)));
+            }
+            clients
+        });
+        Self { clients }
+    }
+
+    /// Whose key `presented` is, given what [`presented_key`] found.
+    #[must_use]
+    pub fn identify(&self, presented: Option<&str>) -> Identified {
+        let Some(clients) = &self.clients else {
+            return Identified::Open;
+        };
+        let Some(presented) = presented else {
+            return Identified::Missing;
+        };
+        let digest: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
+        match clients.get(&digest) {
+            Some(client) => Identified::Known(Arc::clone(client)),
+            None => Identified::Unknown,
+        }
+    }
+}
+
+fn client(key: &Key, tiers: &[Tier]) -> Client {
+    let tier = key
+        .tier
+        .as_ref()
+        .and_then(|name| tiers.iter().find(|tier| tier.name == *name));
+    Client {
+        name: key.name.clone(),
+        tenant: key.tenant.clone(),
+        tier: key.tier.clone(),
+        priority: tier.map_or(Priority::Normal, |tier| tier.priority),
+    }
+}
+
+/// The key a request carries: `Authorization: Bearer`, else `x-api-key`, else `x-goog-api-key`. An empty or unreadable
+/// value counts as absent, and so does another scheme, so that a later header may still hold the key.
+#[must_use]
+pub fn presented_key(headers: &HeaderMap) -> Option<&str> {
+    let plain = |name| headers.get_all(name).iter().find_map(readable);
+    headers
+        .get_all(AUTHORIZATION)
+        .iter()
+        .find_map(bearer)
+        .or_else(|| plain("x-api-key"))
+        .or_else(|| plain("x-goog-api-key"))
+}
+
+fn bearer(value: &HeaderValue) -> Option<&str> {
+    let (scheme, key) = readable(value)?.split_once([' ', '\t'])?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return None;
+    }
+    Some(key.trim())
+}
+
+fn readable(value: &HeaderValue) -> Option<&str> {
+    let text = value.to_str().ok()?.trim();
+    (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key(name: &str, secret: &str, tier: Option<&str>) -> Key {
+        Key {
+            name: name.into(),
+            sha256: Sha256::digest(secret.as_bytes()).into(),
+            tenant: "acme".into(),
+            tier: tier.map(Into::into),
+        }
+    }
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in pairs {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        map
+    }
+
+    #[test]
+    fn without_keys_everybody_is_let_in_and_with_an_empty_list_nobody() {
+        let open = KeyTable::new(None, &[]);
+        assert_eq!(open.identify(Some("anything")), Identified::Open);
+        assert_eq!(open.identify(None), Identified::Open);
+        let shut = KeyTable::new(Some(&[]), &[]);
+        assert_eq!(shut.identify(Some("anything")), Identified::Unknown);
+        assert_eq!(shut.identify(None), Identified::Missing);
+    }
+
+    #[test]
+    fn a_key_gives_its_client_and_the_priority_of_its_tier() {
+        let paid = Tier {
+            name: "paid".into(),
+            priority: Priority::High,
+        };
+        let keys = [
+            key("web", "sk-1", Some("paid")),
+            key("jobs", "sk-2", Some("free word")),
+            key("bare", "sk-3", None),
+        ];
+        let table = KeyTable::new(Some(&keys), &[paid]);
+        let priority = |secret| match table.identify(Some(secret)) {
+            Identified::Known(client) => (client.name.clone(), client.priority),
+            other => panic!("{secret} is {other:?}"),
+        };
+        assert_eq!(priority("sk-1"), ("web".into(), Priority::High));
+        assert_eq!(priority("sk-2"), ("jobs".into(), Priority::Normal));
+        assert_eq!(priority("sk-3"), ("bare".into(), Priority::Normal));
+        assert_eq!(table.identify(Some("sk-4")), Identified::Unknown);
+        assert_eq!(table.identify(Some("")), Identified::Unknown);
+    }
+
+    #[test]
+    fn a_key_is_found_in_each_header_that_clients_use() {
+        let found = |pairs| presented_key(&headers(pairs)).map(str::to_owned);
+        assert_eq!(found(&[("authorization", "Bearer a")]), Some("a".into()));
+        assert_eq!(found(&[("authorization", "bEARER   a ")]), Some("a".into()));
+        assert_eq!(found(&[("x-api-key", "b")]), Some("b".into()));
+        assert_eq!(found(&[("x-goog-api-key", "c")]), Some("c".into()));
+        let both = [("x-api-key", "b"), ("authorization", "Bearer a")];
+        assert_eq!(found(&both), Some("a".into()));
+    }
+
+    #[test]
+    fn what_is_not_a_key_does_not_hide_one() {
+        let found = |pairs| presented_key(&headers(pairs)).map(str::to_owned);
+        for other in ["Basic dTpw", "Bearer", "Bearer ", "", "Bearera"] {
+            let mut map = headers(&[("x-api-key", "b")]);
+            map.insert(AUTHORIZATION, HeaderValue::from_static(other));
+            assert_eq!(presented_key(&map), Some("b"), "beside {other:?}");
+        }
+        assert_eq!(found(&[("authorization", "Basic dTpw")]), None);
+        assert_eq!(found(&[("x-api-key", " ")]), None);
+        assert_eq!(found(&[]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_value_is_read_without_panic_and_never_gives_an_empty_key(bytes: Vec<u8>) {
+            if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+                let mut map = HeaderMap::new();
+                map.insert(AUTHORIZATION, value.clone());
+                map.insert("x-api-key", value);
+                prop_assert_ne!(presented_key(&map), Some(""));
+            }
+        }
+    }
+}
