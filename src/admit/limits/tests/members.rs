@@ -80,6 +80,19 @@ fn a_member_with_an_open_reservation_or_a_debt_is_never_forgotten() {
 }
 
 #[test]
+fn a_member_that_a_request_is_about_to_charge_is_never_forgotten() {
+    let members = Members::new(BOUND);
+    let mut now = Instant::now();
+    let held = members.get("web", now);
+    for index in 0..10 * BOUND {
+        now += SECOND;
+        drop(members.get(&index.to_string(), now));
+    }
+    assert!(members.len() < BOUND);
+    assert!(Arc::ptr_eq(&held, &members.get("web", now)));
+}
+
+#[test]
 fn a_full_map_is_not_searched_for_room_at_each_newcomer() {
     let limiter = bounded(requests(Dimension::Key, 10));
     let now = Instant::now();

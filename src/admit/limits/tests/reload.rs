@@ -66,20 +66,22 @@ fn a_request_of_the_old_configuration_is_seen_by_the_new_one() {
 #[test]
 fn a_rate_that_a_limit_gets_later_starts_full() {
     let now = Instant::now();
-    let old = Limiter::new(&[requests(Dimension::Key, 2)]);
+    let old = Limiter::new(&[requests(Dimension::Key, 3)]);
     let open = old.reserve(&WEB, need(500, 500), now).unwrap();
+    let mut overrun = old.reserve(&WEB, need(0, 0), now).unwrap();
     let both = Limit {
         tokens: a_minute(1000),
-        ..requests(Dimension::Key, 2)
+        ..requests(Dimension::Key, 3)
     };
     let new = Limiter::reconfigured(&old, &[both]);
     assert_eq!(left(&new, &WEB, now), (Some(1), Some(1000)));
     pass(&new, &WEB, need(600, 0), now);
     drop(open);
+    overrun.settle(9000, now);
     let after = left(&new, &WEB, now);
     assert_eq!(
         after,
         (Some(0), Some(400)),
-        "what took no tokens refunds none"
+        "what took no tokens settles none"
     );
 }

@@ -31,27 +31,36 @@ fn limiters_whose_limits_changed_places_do_not_lock_each_other_out() {
         requests(Dimension::Tenant, 1 << 40),
         tokens(1 << 40),
     ];
-    let old = Limiter::new(&limits);
+    let old = Arc::new(Limiter::new(&limits));
     limits.reverse();
-    let new = Limiter::reconfigured(&old, &limits);
-    let now = Instant::now();
-    std::thread::scope(|scope| {
-        for limiter in [&old, &new, &old, &new] {
-            scope.spawn(move || {
-                for round in 0..5000 {
-                    let who = if round % 2 == 0 { WEB } else { JOBS };
-                    let Ok(mut reservation) = limiter.reserve(&who, need(1, 1), now) else {
-                        continue;
-                    };
-                    match round % 4 {
-                        0 => reservation.settle(5, now),
-                        1 => reservation.refund_all(),
-                        2 => reservation.progress(9, now),
-                        _ => reservation.answered_from_cache(),
-                    }
-                }
-            });
-        }
-    });
+    let new = Arc::new(Limiter::reconfigured(&old, &limits));
+    let (done, finished) = std::sync::mpsc::channel();
+    for limiter in [&old, &new, &old, &new] {
+        let (limiter, done) = (Arc::clone(limiter), done.clone());
+        std::thread::spawn(move || {
+            come_and_go(&limiter, 5000);
+            done.send(()).unwrap();
+        });
+    }
+    for _ in 0..4 {
+        let end = finished.recv_timeout(30 * SECOND);
+        end.expect("threads hold each other's locks");
+    }
     assert_eq!((new.in_use(), live(&new)), (0, 0));
+}
+
+fn come_and_go(limiter: &Limiter, rounds: usize) {
+    let now = Instant::now();
+    for round in 0..rounds {
+        let who = if round % 2 == 0 { WEB } else { JOBS };
+        let Ok(mut reservation) = limiter.reserve(&who, need(1, 1), now) else {
+            continue;
+        };
+        match round % 4 {
+            0 => reservation.settle(5, now),
+            1 => reservation.refund_all(),
+            2 => reservation.progress(9, now),
+            _ => reservation.answered_from_cache(),
+        }
+    }
 }
