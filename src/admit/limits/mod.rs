@@ -22,6 +22,8 @@ use parking_lot::MutexGuard;
 
 use crate::config::model::{Dimension, Limit};
 
+use super::auth::Client;
+
 pub use denied::{Denied, What};
 pub use headers::{RateHeaders, Standing, openai_duration};
 pub use reservation::Reservation;
@@ -39,6 +41,16 @@ pub struct Subject<'a> {
     pub tenant: &'a str,
     /// The tier, if any.
     pub tier: Option<&'a str>,
+}
+
+impl<'a> From<&'a Client> for Subject<'a> {
+    fn from(client: &'a Client) -> Self {
+        Self {
+            key: &client.name,
+            tenant: &client.tenant,
+            tier: client.tier.as_deref(),
+        }
+    }
 }
 
 /// What a request is expected to use, in tokens.

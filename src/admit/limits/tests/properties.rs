@@ -11,7 +11,13 @@ const REQUESTS: u64 = 7;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Reserve { need: Need },
+    Reserve {
+        need: Need,
+    },
+    /// Comes back when told to.
+    Insist {
+        need: Need,
+    },
     SettleAsReserved(usize),
     Settle(usize, u64),
     Progress(usize, u64),
@@ -19,6 +25,13 @@ enum Step {
     Cached(usize),
     Refund(usize),
     Wait(Duration),
+}
+
+fn insist() -> impl Strategy<Value = Step> {
+    reserve().prop_map(|step| match step {
+        Step::Reserve { need } => Step::Insist { need },
+        other => other,
+    })
 }
 
 fn reserve() -> impl Strategy<Value = Step> {
@@ -34,7 +47,8 @@ fn wait() -> impl Strategy<Value = Step> {
 /// Steps where everything that is reserved is also used.
 fn honest() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => reserve(),
+        2 => reserve(),
+        2 => insist(),
         2 => any::<usize>().prop_map(Step::SettleAsReserved),
         1 => wait(),
     ]
@@ -89,6 +103,13 @@ impl Run {
                     self.open.push((reservation, tokens));
                     self.admitted.push((now, tokens));
                 }
+            }
+            Step::Insist { need } => {
+                match self.limiter.reserve(&WEB, need, now) {
+                    Ok(mut probe) => probe.refund_all(),
+                    Err(denied) => self.now += denied.retry_after,
+                }
+                self.step(Step::Reserve { need });
             }
             Step::SettleAsReserved(index) => {
                 if let Some((mut reservation, tokens)) = self.take(index) {

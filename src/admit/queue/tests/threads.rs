@@ -72,7 +72,7 @@ async fn works(pool: Arc<Pool>, task: usize) -> usize {
     let mut served = 0;
     for round in 0..ROUNDS {
         // Every fifth loses patience at some moment, the others never.
-        let patience = ((task + round) % 5 == 0).then_some(round % 7);
+        let patience = (task + round).is_multiple_of(5).then_some(round % 7);
         if let Some(lease) = pool.lease(class, patience).await {
             served += 1;
             yields(round % 3).await;
