@@ -1,9 +1,10 @@
 """Fetch all-MiniLM-L6-v2 (int8) from the model hub: hub.py DIR
 
-Exit status 0: all files are in DIR. 3: the hub cannot be reached. 1: what came is not what was pinned.
+Exit status 0: all files are in DIR. 3: the hub cannot be reached, or breaks off. 1: what came is not what was pinned.
 """
 
 import hashlib
+import http.client
 import pathlib
 import sys
 import urllib.request
@@ -25,7 +26,7 @@ def main(folder):
         try:
             with urllib.request.urlopen(BASE + remote, timeout=5) as answer:
                 data = receive(answer, local)
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return 3
         if hashlib.sha256(data).hexdigest() != pinned:
             print(f"the model hub's {remote} is not the pinned one", file=sys.stderr)
@@ -43,6 +44,8 @@ def receive(answer, name):
             print(f"\r  {name}: {len(data) >> 20} of {total >> 20} MiB", end="", file=sys.stderr)
     if total > 1 << 20 and sys.stderr.isatty():
         print(file=sys.stderr)
+    if len(data) < total:
+        raise ConnectionError(f"{name} broke off")
     return bytes(data)
 
 

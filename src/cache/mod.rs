@@ -1,1 +1,269 @@
-//! Answers given before: exact and by meaning.
+//! Answers given before: to the same request, and to one of the same meaning.
+//!
+//! ```text
+//!  headers ─► Directives        may it look up, may it store?
+//!  body    ─► Identity          which request is it?
+//!             Cache ─► Exact    an answer to this very request
+//!                  └─► Embedder ─► Semantic ─► Exact    an answer to a near one of the same class
+//! ```
+//!
+//! Answers live in [`exact::Exact`] alone, bounded in bytes; the semantic index holds vectors and keys only, so an entry
+//! that was evicted or is over cannot be served by meaning either. What goes wrong on the way by meaning is a miss.
+
+pub mod directives;
+pub mod eligible;
+pub mod embed;
+pub mod entry;
+pub mod exact;
+pub mod index;
+pub mod key;
+pub mod scope;
+pub mod semantic;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use directives::Directives;
+pub use eligible::{Eligible, Facts, Ineligible, eligible};
+pub use embed::{EmbedFailure, EmbedState, Embedder};
+pub use entry::{Answer, Entry};
+pub use key::{Identity, KeyParts, Unkeyable};
+pub use scope::Caller;
+
+use crate::config::model::{self, Cache as Config};
+use exact::Exact;
+use semantic::{IndexStats, SearchFailure, Semantic};
+
+/// One cache of the configuration.
+#[derive(Debug)]
+pub struct Cache {
+    config: Config,
+    exact: Exact,
+    meaning: Option<Meaning>,
+}
+
+/// What answering by meaning takes.
+#[derive(Debug)]
+struct Meaning {
+    config: model::Semantic,
+    embedder: Arc<Embedder>,
+    index: Semantic,
+}
+
+/// What came of a lookup by meaning.
+#[derive(Debug)]
+pub enum SemanticOutcome {
+    /// An answer to a request near enough.
+    Hit {
+        /// The answer.
+        entry: Arc<Entry>,
+        /// Cosine similarity of the two questions.
+        similarity: f32,
+    },
+    /// None is near enough.
+    Miss {
+        /// The question's vector, for [`Cache::put`].
+        vector: Arc<[f32]>,
+        /// Similarity of the nearest answer that could have been served, if there is one.
+        nearest: Option<f32>,
+    },
+    /// It was not looked for.
+    Skipped {
+        /// Why not.
+        reason: Skip,
+        /// The question's vector, where only the search failed.
+        vector: Option<Arc<[f32]>>,
+    },
+}
+
+/// Why nothing was looked for by meaning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Skip {
+    /// This cache does not serve by meaning, or has no model to do it with.
+    Off,
+    /// The request has no question.
+    NoQuestion,
+    /// No vector was to be had.
+    Embed(EmbedFailure),
+    /// The index did not answer.
+    Search(SearchFailure),
+}
+
+impl Skip {
+    /// Short name for logs and metrics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::NoQuestion => "no_question",
+            Self::Embed(failure) => failure.name(),
+            Self::Search(SearchFailure::Busy) => "index_busy",
+            Self::Search(SearchFailure::TimedOut) => "timed_out",
+            Self::Search(SearchFailure::Failed) => "index_failed",
+        }
+    }
+}
+
+/// What came of storing an answer.
+#[derive(Debug)]
+pub enum Stored {
+    /// It is in the cache.
+    Yes(Arc<Entry>),
+    /// It is larger than one entry may be.
+    TooLarge,
+}
+
+/// What a cache holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stats {
+    /// Answers held.
+    pub entries: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Most bytes.
+    pub max_bytes: u64,
+    /// The semantic index, where there is one.
+    pub index: Option<IndexStats>,
+    /// The embedder, where there is one.
+    pub embedder: Option<EmbedState>,
+}
+
+impl Cache {
+    /// An empty cache. Without an embedder it serves exact answers only, whatever the configuration says.
+    ///
+    /// # Errors
+    /// When the index's thread cannot be started.
+    pub fn new(config: &Config, embedder: Option<Arc<Embedder>>) -> std::io::Result<Self> {
+        let meaning = match (&config.semantic, embedder) {
+            (Some(config), Some(embedder)) => Some(Meaning {
+                config: config.clone(),
+                embedder,
+                index: Semantic::start(config.max_entries)?,
+            }),
+            _ => None,
+        };
+        Ok(Self {
+            config: config.clone(),
+            exact: Exact::new(config.max_bytes),
+            meaning,
+        })
+    }
+
+    /// What it was made from. A cache whose configuration is equal after a reload can be kept, with all it holds.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Whether it can serve by meaning.
+    #[must_use]
+    pub fn serves_by_meaning(&self) -> bool {
+        self.meaning.is_some()
+    }
+
+    /// The answer to this very request, if it may be served at `now` to one who takes nothing older than `max_age`.
+    #[must_use]
+    pub fn get_exact(
+        &self,
+        identity: &Identity,
+        now: Instant,
+        max_age: Option<Duration>,
+    ) -> Option<Arc<Entry>> {
+        self.exact.get(&identity.exact, now, max_age)
+    }
+
+    /// The answer to the nearest question of the same class, if it is near enough. Takes at most the configured deadline.
+    /// `directives.threshold` can only raise the configured one.
+    pub async fn get_semantic(
+        &self,
+        identity: &Identity,
+        directives: &Directives,
+        now: Instant,
+    ) -> SemanticOutcome {
+        let skipped = |reason, vector| SemanticOutcome::Skipped { reason, vector };
+        let Some(meaning) = &self.meaning else {
+            return skipped(Skip::Off, None);
+        };
+        let Some(question) = &identity.question else {
+            return skipped(Skip::NoQuestion, None);
+        };
+        let deadline = now + meaning.config.deadline;
+        let vector = match meaning.embedder.embed(question, deadline).await {
+            Ok(vector) => vector,
+            Err(failure) => return skipped(Skip::Embed(failure), None),
+        };
+        let found = match meaning
+            .index
+            .nearest(identity.compat, vector.clone(), deadline)
+            .await
+        {
+            Ok(found) => found,
+            Err(failure) => return skipped(Skip::Search(failure), Some(vector)),
+        };
+        let threshold = directives.threshold.map_or(meaning.config.threshold, |t| {
+            t.max(meaning.config.threshold)
+        });
+        let mut nearest = None;
+        for neighbour in found {
+            // Without an age bound, an answer that cannot be had is gone for good.
+            let Some(entry) = self.exact.get(&neighbour.exact, now, None) else {
+                meaning.index.remove(neighbour.number);
+                continue;
+            };
+            if !entry.fresh(now, directives.max_age) {
+                continue;
+            }
+            let similarity = neighbour.similarity.min(1.0);
+            if similarity >= threshold {
+                return SemanticOutcome::Hit { entry, similarity };
+            }
+            nearest = Some(similarity);
+            break;
+        }
+        SemanticOutcome::Miss { vector, nearest }
+    }
+
+    /// Stores a complete answer, for `ttl` but no longer than configured. With the vector of its question it can be found
+    /// by meaning too.
+    pub fn put(
+        &self,
+        identity: &Identity,
+        answer: Answer,
+        ttl: Option<Duration>,
+        vector: Option<Arc<[f32]>>,
+        now: Instant,
+    ) -> Stored {
+        if answer.body.len() as u64 > self.config.max_entry_bytes {
+            return Stored::TooLarge;
+        }
+        let ttl = ttl.map_or(self.config.ttl, |ttl| ttl.min(self.config.ttl));
+        let entry = Arc::new(Entry::new(identity, answer, ttl, now));
+        self.exact.put(entry.clone());
+        // The answer goes first: a vector whose answer is not there yet would be taken for a dead one.
+        if let (Some(meaning), Some(vector), true) =
+            (&self.meaning, vector, identity.question.is_some())
+        {
+            meaning.index.add(identity.compat, identity.exact, vector);
+        }
+        Stored::Yes(entry)
+    }
+
+    /// What it holds. Does what housekeeping is due, so it is for scrapes and not for every request.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.exact.settle();
+        Stats {
+            entries: self.exact.entries(),
+            bytes: self.exact.bytes(),
+            max_bytes: self.exact.max_bytes(),
+            index: self.meaning.as_ref().map(|meaning| meaning.index.stats()),
+            embedder: self
+                .meaning
+                .as_ref()
+                .map(|meaning| meaning.embedder.state()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! One stored answer.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::key::Identity;
+
+/// What the map, the eviction policy and the allocator keep for an entry beside its own bytes, roughly.
+const OVERHEAD: usize = 256;
+
+/// A complete answer, as it came from a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Name of the endpoint that gave it: the wire format of `body`.
+    pub endpoint: &'static str,
+    /// Whether `body` is an event stream.
+    pub streamed: bool,
+    /// Value of the peer's `Content-Type`.
+    pub content_type: String,
+    /// The body, byte for byte.
+    pub body: Bytes,
+    /// Tokens of the prompt.
+    pub input_tokens: u64,
+    /// Tokens of the answer.
+    pub output_tokens: u64,
+    /// Model that answered.
+    pub model: String,
+}
+
+/// An answer in the cache.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// 128 random bits in hex: what `X-Cache-Key` shows and feedback refers to.
+    pub id: String,
+    /// When it was stored.
+    pub stored_at: Instant,
+    /// How long it may be served.
+    pub ttl: Duration,
+    /// Key of the request that it answers.
+    pub exact: [u8; 32],
+    /// What was asked, where that may be compared by meaning.
+    pub question: Option<String>,
+    /// The answer.
+    pub answer: Answer,
+}
+
+impl Entry {
+    /// Makes an entry with a new id. The body is copied, since a slice would keep the buffer around it alive, which
+    /// no byte count would show.
+    #[must_use]
+    pub fn new(identity: &Identity, answer: Answer, ttl: Duration, now: Instant) -> Self {
+        let body = Bytes::copy_from_slice(&answer.body);
+        Self {
+            id: format!("{:032x}", fastrand::u128(..)),
+            stored_at: now,
+            ttl,
+            exact: identity.exact,
+            question: identity.question.clone(),
+            answer: Answer { body, ..answer },
+        }
+    }
+
+    /// Memory that it takes, in bytes.
+    #[must_use]
+    pub fn weight_bytes(&self) -> usize {
+        let question = self.question.as_ref().map_or(0, String::capacity);
+        let answer = &self.answer;
+        let text = self.id.capacity()
+            + question
+            + answer.content_type.capacity()
+            + answer.model.capacity();
+        size_of::<Self>() + OVERHEAD + text + answer.body.len()
+    }
+
+    /// Time since it was stored; zero if `now` is earlier.
+    #[must_use]
+    pub fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.stored_at)
+    }
+
+    /// Whether it may be served at `now` to one who takes nothing older than `max_age`.
+    #[must_use]
+    pub fn fresh(&self, now: Instant, max_age: Option<Duration>) -> bool {
+        let age = self.age(now);
+        age < self.ttl && max_age.is_none_or(|most| age <= most)
+    }
+
+    /// Time it may still be served; zero when it is over.
+    #[must_use]
+    pub fn remaining(&self, now: Instant) -> Duration {
+        self.ttl.saturating_sub(self.age(now))
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(crate) fn answer(body: &str) -> Answer {
+        Answer {
+            endpoint: "chat_completions",
+            streamed: false,
+            content_type: "application/json".into(),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+            input_tokens: 7,
+            output_tokens: 9,
+            model: "m".into(),
+        }
+    }
+
+    pub(crate) fn identity(exact: u8, compat: u8, question: Option<&str>) -> Identity {
+        Identity {
+            exact: [exact; 32],
+            compat: [compat; 32],
+            question: question.map(str::to_owned),
+        }
+    }
+
+    fn entry(ttl: u64, now: Instant) -> Entry {
+        Entry::new(
+            &identity(1, 1, None),
+            answer("body"),
+            Duration::from_secs(ttl),
+            now,
+        )
+    }
+
+    #[test]
+    fn an_entry_is_fresh_until_its_ttl_is_over() {
+        let now = Instant::now();
+        let entry = entry(10, now);
+        let at = |s| now + Duration::from_secs(s);
+        assert!(entry.fresh(now, None) && entry.fresh(at(9), None));
+        assert!(!entry.fresh(at(10), None));
+        assert_eq!(entry.remaining(at(4)), Duration::from_secs(6));
+        assert_eq!(entry.remaining(at(99)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_client_may_ask_for_younger_entries_only() {
+        let now = Instant::now();
+        let entry = entry(10, now);
+        let most = Some(Duration::from_secs(3));
+        assert!(entry.fresh(now + Duration::from_secs(3), most));
+        assert!(!entry.fresh(now + Duration::from_secs(4), most));
+    }
+
+    #[test]
+    fn ids_are_long_and_never_repeat() {
+        let now = Instant::now();
+        let ids: std::collections::HashSet<_> = (0..1000).map(|_| entry(1, now).id).collect();
+        assert_eq!(ids.len(), 1000);
+        assert!(
+            ids.iter()
+                .all(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()))
+        );
+    }
+
+    #[test]
+    fn the_weight_covers_the_body_and_not_the_buffer_around_it() {
+        let buffer = Bytes::from(vec![b'x'; 1 << 20]);
+        let answer = Answer {
+            body: buffer.slice(..1000),
+            ..answer("")
+        };
+        let entry = Entry::new(
+            &identity(1, 1, None),
+            answer,
+            Duration::from_secs(1),
+            Instant::now(),
+        );
+        assert!(
+            (1000..3000).contains(&entry.weight_bytes()),
+            "{}",
+            entry.weight_bytes()
+        );
+        let stored = entry.answer.body.as_ptr_range();
+        assert!(!buffer.as_ptr_range().contains(&stored.start));
+    }
+}

@@ -1,0 +1,170 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::class::GRAPH_FROM;
+use super::*;
+
+fn key(n: usize) -> [u8; 32] {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&n.to_le_bytes());
+    key
+}
+
+/// A vector of length 1 that depends on `seed` alone.
+fn unit(seed: usize) -> Arc<[f32]> {
+    let mut random = fastrand::Rng::with_seed(seed as u64);
+    let raw: Vec<f32> = (0..48).map(|_| random.f32() - 0.5).collect();
+    let length = raw.iter().map(|x| x * x).sum::<f32>().sqrt();
+    raw.iter().map(|x| x / length).collect()
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(x, y)| x * y).sum()
+}
+
+fn nearest(index: &Index, class: usize, vector: usize) -> Vec<Neighbour> {
+    index.nearest(&key(class), &unit(vector)).unwrap()
+}
+
+#[test]
+fn a_vector_finds_itself_and_its_neighbours_in_order() {
+    let mut index = Index::new(1000);
+    for n in 0..20 {
+        index.add(key(0), key(n), &unit(n)).unwrap();
+    }
+    let near = nearest(&index, 0, 7);
+    assert_eq!(near.len(), NEIGHBOURS);
+    assert_eq!(near[0].exact, key(7));
+    assert!((near[0].similarity - 1.0).abs() < 1e-3);
+    assert!(near.is_sorted_by(|a, b| a.similarity >= b.similarity));
+    for one in &near {
+        let n = usize::from_le_bytes(one.exact[..8].try_into().unwrap());
+        assert!((one.similarity - cosine(&unit(7), &unit(n))).abs() < 1e-3);
+    }
+}
+
+#[test]
+fn a_class_never_sees_another() {
+    let mut index = Index::new(10_000);
+    for n in 0..GRAPH_FROM + 50 {
+        index.add(key(0), key(n), &unit(n)).unwrap();
+    }
+    index.add(key(1), key(90_000), &unit(90_000)).unwrap();
+    assert_eq!(
+        nearest(&index, 1, 3)
+            .iter()
+            .map(|n| n.exact)
+            .collect::<Vec<_>>(),
+        [key(90_000)]
+    );
+    assert!(
+        nearest(&index, 0, 90_000)
+            .iter()
+            .all(|n| n.exact != key(90_000))
+    );
+    assert!(nearest(&index, 2, 3).is_empty());
+}
+
+#[test]
+fn a_graph_finds_what_a_scan_finds() {
+    let mut index = Index::new(10_000);
+    let count = GRAPH_FROM + 300;
+    for n in 0..count {
+        index.add(key(0), key(n), &unit(n)).unwrap();
+    }
+    let mut right = 0;
+    for query in 10_000..10_100 {
+        let best = (0..count).max_by(|a, b| {
+            cosine(&unit(*a), &unit(query)).total_cmp(&cosine(&unit(*b), &unit(query)))
+        });
+        let found = nearest(&index, 0, query);
+        assert!(
+            (found[0].similarity
+                - cosine(
+                    &unit(query),
+                    &unit(usize::from_le_bytes(
+                        found[0].exact[..8].try_into().unwrap()
+                    ))
+                ))
+            .abs()
+                < 2e-3
+        );
+        right += usize::from(found[0].exact == key(best.unwrap()));
+    }
+    assert!(right >= 95, "{right} of 100");
+}
+
+#[test]
+fn the_oldest_leave_when_it_is_full() {
+    for max in [10, GRAPH_FROM + 20] {
+        let mut index = Index::new(max);
+        for n in 0..max + 5 {
+            index.add(key(n % 3), key(n), &unit(n)).unwrap();
+            assert!(index.len() <= max);
+        }
+        assert_eq!(index.len(), max);
+        for n in 0..max + 5 {
+            let held = nearest(&index, n % 3, n)
+                .iter()
+                .any(|near| near.exact == key(n));
+            assert_eq!(held, n >= 5, "{n} of {max}");
+        }
+    }
+}
+
+#[test]
+fn a_request_added_again_has_one_vector_the_newer() {
+    let mut index = Index::new(10);
+    index.add(key(0), key(1), &unit(1)).unwrap();
+    index.add(key(0), key(1), &unit(2)).unwrap();
+    assert_eq!(index.len(), 1);
+    let near = nearest(&index, 0, 2);
+    assert_eq!(near.len(), 1);
+    assert!((near[0].similarity - 1.0).abs() < 1e-3);
+}
+
+#[test]
+fn what_is_removed_is_gone_and_its_class_with_it() {
+    let mut index = Index::new(10_000);
+    for n in 0..GRAPH_FROM + 10 {
+        index.add(key(0), key(n), &unit(n)).unwrap();
+    }
+    let numbers: Vec<_> = index.items.keys().copied().collect();
+    for number in numbers {
+        index.remove(number);
+        index.remove(number);
+    }
+    assert!(index.is_empty());
+    assert_eq!(index.classes(), 0);
+    assert!(index.numbers.is_empty());
+}
+
+#[test]
+fn a_vector_of_another_model_is_refused_and_leaves_no_trace() {
+    let mut index = Index::new(10);
+    index.add(key(0), key(1), &unit(1)).unwrap();
+    assert!(index.add(key(0), key(2), &[1.0, 0.0]).is_err());
+    assert_eq!((index.len(), index.numbers.len()), (1, 1));
+    assert!(index.nearest(&key(0), &[1.0, 0.0]).is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever is added and removed, the three views of what is held agree and stay within the bound.
+    #[test]
+    fn its_parts_always_agree(steps in prop::collection::vec((0..4usize, 0..40usize, any::<bool>()), 1..200), max in 1..30usize) {
+        let mut index = Index::new(max);
+        for (class, request, add) in steps {
+            if add {
+                index.add(key(class), key(request), &unit(request)).unwrap();
+            } else if let Some(number) = index.numbers.get(&key(request)).copied() {
+                index.remove(number);
+            }
+            prop_assert!(index.len() <= max);
+            prop_assert_eq!(index.items.len(), index.numbers.len());
+            prop_assert_eq!(index.items.len(), index.classes.values().map(Class::len).sum::<usize>());
+        }
+    }
+}
