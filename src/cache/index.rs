@@ -1,7 +1,7 @@
 //! Vectors by class: the nearest neighbours of a vector among those that may be compared with it.
 //!
 //! Each class has a store of its own, so that no search can ever reach another class's entry. A small class is a list,
-//! scanned whole (exact, and about 25 us for 256 vectors); a larger one is a `usearch` graph. One filtered graph over all
+//! scanned whole (exact, and about 40 us for 256 vectors); a larger one is a `usearch` graph. One filtered graph over all
 //! classes would have to wander through most of it to find the few of a small class.
 //!
 //! Owned and used by one thread ([`super::semantic`]), so nothing here locks.
@@ -14,6 +14,9 @@ use class::Class;
 
 /// Neighbours that a search returns at most.
 pub const NEIGHBOURS: usize = 8;
+
+/// What the three maps keep for an item, roughly: its key three times, its number twice, and some air.
+const ITEM_BYTES: usize = 3 * 32 + 2 * 8 + 64;
 
 /// A vector near the one searched for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,6 +38,8 @@ pub struct Index {
     classes: HashMap<[u8; 32], Class>,
     next: u64,
     max: usize,
+    /// Of all classes together.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -53,6 +58,7 @@ impl Index {
             classes: HashMap::new(),
             next: 0,
             max: max.max(1),
+            bytes: 0,
         }
     }
 
@@ -60,6 +66,12 @@ impl Index {
     #[must_use]
     pub fn len(&self) -> usize {
         self.items.len()
+    }
+
+    /// Memory that they take, in bytes, roughly.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes + self.items.len() * ITEM_BYTES
     }
 
     /// Whether no vector is held.
@@ -91,11 +103,13 @@ impl Index {
         }
         let number = self.next;
         self.next += 1;
-        let added = self
+        let kept = self
             .classes
             .entry(class)
-            .or_insert_with(|| Class::new(vector.len()))
-            .add(number, vector);
+            .or_insert_with(|| Class::new(vector.len()));
+        let before = kept.bytes();
+        let added = kept.add(number, vector);
+        self.bytes = self.bytes + kept.bytes() - before;
         if added.is_ok() {
             self.items.insert(number, Item { class, exact });
             self.numbers.insert(exact, number);
@@ -111,7 +125,9 @@ impl Index {
         };
         self.numbers.remove(&item.exact);
         if let Some(class) = self.classes.get_mut(&item.class) {
+            let before = class.bytes();
             class.remove(number);
+            self.bytes = self.bytes + class.bytes() - before;
         }
         self.forget_if_empty(&item.class);
     }
@@ -137,8 +153,10 @@ impl Index {
     }
 
     fn forget_if_empty(&mut self, class: &[u8; 32]) {
-        if self.classes.get(class).is_some_and(Class::is_empty) {
-            self.classes.remove(class);
+        if self.classes.get(class).is_some_and(Class::is_empty)
+            && let Some(gone) = self.classes.remove(class)
+        {
+            self.bytes -= gone.bytes();
         }
     }
 }

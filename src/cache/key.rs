@@ -96,6 +96,7 @@ impl Identity {
 /// Writes values into a hash, each with a tag and a length, and a placeholder where a text is left out.
 struct Encoder<'a> {
     hash: Sha256,
+    /// Still to come, in the order in which they will: all lie in one array, and arrays keep their order.
     left_out: &'a [&'a Value],
 }
 
@@ -133,13 +134,13 @@ impl<'a> Encoder<'a> {
             Value::Bool(true) => self.hash.update(b"t"),
             Value::Bool(false) => self.hash.update(b"f"),
             Value::Number(number) => self.number(number)?,
-            Value::String(text) => {
-                if self.left_out.iter().any(|one| std::ptr::eq(*one, value)) {
+            Value::String(text) => match self.left_out.split_first() {
+                Some((next, later)) if std::ptr::eq(*next, value) => {
+                    self.left_out = later;
                     self.hash.update(b"_");
-                } else {
-                    self.text(text);
                 }
-            }
+                _ => self.text(text),
+            },
             Value::Array(items) => {
                 self.length(b'a', items.len());
                 for item in items {

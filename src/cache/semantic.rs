@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::index::{Index, Neighbour};
@@ -28,6 +29,7 @@ pub struct Semantic {
 struct Counts {
     vectors: AtomicUsize,
     classes: AtomicUsize,
+    bytes: AtomicUsize,
     lost: AtomicU64,
     errors: AtomicU64,
 }
@@ -39,6 +41,8 @@ pub struct IndexStats {
     pub vectors: usize,
     /// Classes that have vectors.
     pub classes: usize,
+    /// Memory that they take, in bytes, roughly.
+    pub bytes: usize,
     /// Additions that were lost because the index's thread was behind.
     pub lost: u64,
     /// Additions and searches that the index refused.
@@ -108,7 +112,10 @@ impl Semantic {
                 vector,
                 reply,
             })
-            .map_err(|_| SearchFailure::Busy)?;
+            .map_err(|error| match error {
+                TrySendError::Full(_) => SearchFailure::Busy,
+                TrySendError::Closed(_) => SearchFailure::Failed,
+            })?;
         match tokio::time::timeout_at(deadline.into(), answer).await {
             Ok(Ok(found)) => found,
             Ok(Err(_)) => Err(SearchFailure::Failed),
@@ -142,6 +149,7 @@ impl Semantic {
         IndexStats {
             vectors: self.counts.vectors.load(Ordering::Relaxed),
             classes: self.counts.classes.load(Ordering::Relaxed),
+            bytes: self.counts.bytes.load(Ordering::Relaxed),
             lost: self.counts.lost.load(Ordering::Relaxed),
             errors: self.counts.errors.load(Ordering::Relaxed),
         }
@@ -170,6 +178,9 @@ impl Keeper {
             self.counts
                 .classes
                 .store(self.index.classes(), Ordering::Relaxed);
+            self.counts
+                .bytes
+                .store(self.index.bytes(), Ordering::Relaxed);
         }
     }
 
@@ -202,5 +213,88 @@ impl Keeper {
         log::warn!("semantic index: {doing}: {error}");
         self.counts.errors.fetch_add(1, Ordering::Relaxed);
         SearchFailure::Failed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A handle whose orders nobody carries out yet.
+    fn idle(room: usize) -> (Semantic, mpsc::Receiver<Order>) {
+        let (orders, inbox) = mpsc::channel(room);
+        (
+            Semantic {
+                orders,
+                counts: Arc::default(),
+            },
+            inbox,
+        )
+    }
+
+    fn vector() -> Arc<[f32]> {
+        Arc::from([1.0, 0.0])
+    }
+
+    fn patience() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    #[tokio::test]
+    async fn when_the_thread_is_behind_searches_are_skipped_and_lost_additions_counted() {
+        let (semantic, inbox) = idle(2);
+        for exact in 0..5 {
+            semantic.add([0; 32], [exact; 32], vector());
+        }
+        assert_eq!(semantic.stats().lost, 3);
+        assert_eq!(
+            semantic.nearest([0; 32], vector(), patience()).await,
+            Err(SearchFailure::Busy)
+        );
+        drop(inbox);
+    }
+
+    #[tokio::test]
+    async fn a_search_ends_at_its_deadline() {
+        let (semantic, inbox) = idle(2);
+        assert_eq!(
+            semantic.nearest([0; 32], vector(), Instant::now()).await,
+            Err(SearchFailure::TimedOut)
+        );
+        drop(inbox);
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_died_is_a_failure_and_not_a_wait() {
+        let (semantic, inbox) = idle(2);
+        drop(inbox);
+        assert_eq!(
+            semantic.nearest([0; 32], vector(), patience()).await,
+            Err(SearchFailure::Failed)
+        );
+    }
+
+    #[tokio::test]
+    async fn orders_are_carried_out_one_after_the_other_and_refusals_counted() {
+        let semantic = Semantic::start(10).unwrap();
+        semantic.add([0; 32], [1; 32], vector());
+        semantic.add([0; 32], [2; 32], Arc::from([1.0, 0.0, 0.0]));
+        let found = semantic
+            .nearest([0; 32], vector(), patience())
+            .await
+            .unwrap();
+        assert_eq!(
+            found.iter().map(|near| near.exact).collect::<Vec<_>>(),
+            [[1; 32]]
+        );
+        semantic.remove(found[0].number);
+        assert_eq!(
+            semantic.nearest([0; 32], vector(), patience()).await,
+            Ok(vec![])
+        );
+        let stats = semantic.stats();
+        assert_eq!((stats.errors, stats.lost), (1, 0));
     }
 }

@@ -417,3 +417,32 @@ async fn with_the_real_model_a_paraphrase_hits_and_another_question_does_not() {
         "{foreign:?}"
     );
 }
+
+#[tokio::test]
+async fn whatever_is_asked_in_whatever_order_an_answer_stays_in_its_class() {
+    let (cache, now) = (cache(), Instant::now());
+    let mut random = fastrand::Rng::with_seed(7);
+    let (mut exact, mut near) = (0, 0);
+    for _ in 0..2000 {
+        let scope = ["key:a", "key:b", "tenant:a"][random.usize(..3)];
+        let system = ["kind", "rude", ""][random.usize(..3)];
+        let asked = ask(scope, system, &format!("{} how", random.u32(..300)));
+        let class = format!("{scope}/{system}");
+        if let Some(entry) = cache.get_exact(&asked, now, None) {
+            exact += 1;
+            assert_eq!(entry.answer.body, class);
+            continue;
+        }
+        match lookup(&cache, &asked, now).await {
+            SemanticOutcome::Hit { entry, .. } => {
+                near += 1;
+                assert_eq!(entry.answer.body, class);
+            }
+            SemanticOutcome::Miss { vector, .. } => {
+                drop(cache.put(&asked, answer(&class), None, Some(vector), now))
+            }
+            SemanticOutcome::Skipped { reason, .. } => panic!("{reason:?}"),
+        }
+    }
+    assert!(exact > 0 && near > 0, "{exact} exact, {near} near");
+}

@@ -47,6 +47,16 @@ impl Class {
         }
     }
 
+    /// Memory that it takes, in bytes. What it holds for itself without any vector is not counted.
+    pub(super) fn bytes(&self) -> usize {
+        match &self.store {
+            Store::List(list) => {
+                list.len() * (size_of::<(u64, Box<[i16]>)>() + self.dimensions * size_of::<i16>())
+            }
+            Store::Graph(graph) => graph.memory_usage(),
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -114,6 +114,45 @@ fn the_oldest_leave_when_it_is_full() {
 }
 
 #[test]
+fn a_graph_that_is_written_over_many_times_stays_within_its_bound_and_finds_what_it_holds() {
+    let max = GRAPH_FROM + 100;
+    let mut index = Index::new(max);
+    for n in 0..max {
+        index.add(key(0), key(n), &unit(n)).unwrap();
+    }
+    let full = index.bytes();
+    for n in max..6 * max {
+        index.add(key(0), key(n), &unit(n)).unwrap();
+    }
+    assert_eq!(index.len(), max);
+    assert!(index.bytes() <= full * 2, "{} from {full}", index.bytes());
+    let found = (5 * max..6 * max)
+        .filter(|n| nearest(&index, 0, *n)[0].exact == key(*n))
+        .count();
+    assert!(found * 100 >= max * 99, "{found} of {max}");
+    assert!((0..100).all(|n| {
+        nearest(&index, 0, n)
+            .iter()
+            .all(|near| near.exact != key(n))
+    }));
+}
+
+#[test]
+fn its_bytes_grow_with_what_it_holds_and_fall_to_nothing() {
+    let mut index = Index::new(10_000);
+    let mut last = 0;
+    for n in 0..20 {
+        index.add(key(n % 2), key(n), &unit(n)).unwrap();
+        assert!(index.bytes() >= last + 48 * 2);
+        last = index.bytes();
+    }
+    for number in 0..20 {
+        index.remove(number);
+    }
+    assert_eq!(index.bytes(), 0);
+}
+
+#[test]
 fn a_request_added_again_has_one_vector_the_newer() {
     let mut index = Index::new(10);
     index.add(key(0), key(1), &unit(1)).unwrap();
@@ -138,6 +177,7 @@ fn what_is_removed_is_gone_and_its_class_with_it() {
     assert!(index.is_empty());
     assert_eq!(index.classes(), 0);
     assert!(index.numbers.is_empty());
+    assert_eq!(index.bytes(), 0);
 }
 
 #[test]

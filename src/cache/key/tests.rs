@@ -108,6 +108,18 @@ fn every_wire_format_has_its_last_user_text_found() {
 }
 
 #[test]
+fn a_question_of_many_parts_is_left_out_whole() {
+    let with = |text: &str| {
+        let parts: Vec<_> = (0..20_000)
+            .map(|n| json!({"text": format!("{text}{n}"), "type": "text", "a": "b"}))
+            .collect();
+        json!({"messages": [{"content": parts, "role": "user"}]})
+    };
+    assert_eq!(id(&with("one")).compat, id(&with("two")).compat);
+    assert_ne!(id(&with("one")).exact, id(&with("two")).exact);
+}
+
+#[test]
 fn a_turn_that_is_not_the_users_has_no_question() {
     let bodies = [
         json!({"messages": [{"role": "user", "content": "q"}, {"role": "tool", "content": "q"}]}),
