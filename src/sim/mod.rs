@@ -1,7 +1,9 @@
 //! A simulated inference engine and an open-loop load generator, beside the proxy and never in its path.
 //!
 //! - [`engine`]: continuous batching as a pure model that is stepped by a clock argument.
+//! - [`server`]: that model behind the OpenAI and Anthropic APIs, with faults on demand (`tollgate sim`).
 //! - [`text`]: the counting rule and the words that both sides share.
 
 pub mod engine;
+pub mod server;
 pub mod text;

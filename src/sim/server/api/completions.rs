@@ -1,0 +1,58 @@
+//! OpenAI completions.
+
+use serde_json::{Value, json};
+
+use super::{Events, Form, Identity, Outcome, TEXT, Template, finish_reason, usage};
+
+pub(super) struct Completions {
+    who: Identity,
+    include_usage: bool,
+    token: Template,
+}
+
+impl Completions {
+    pub(super) fn new(who: Identity, include_usage: bool) -> Self {
+        let who = Identity {
+            id: format!("cmpl-{}", who.id),
+            ..who
+        };
+        let token = Template::new(&document(&who, TEXT, None));
+        Self {
+            who,
+            include_usage,
+            token,
+        }
+    }
+}
+
+fn document(who: &Identity, text: &str, finish: Option<&str>) -> Value {
+    json!({
+        "id": who.id, "object": "text_completion", "created": who.created, "model": who.model,
+        "choices": [{"index": 0, "text": text, "logprobs": null, "finish_reason": finish}],
+    })
+}
+
+impl Form for Completions {
+    fn begin(&mut self, _: &mut Events, _: &Outcome) {}
+
+    fn token(&mut self, events: &mut Events, text: &str) {
+        events.event("", &[&self.token.before, text, &self.token.after]);
+    }
+
+    fn end(&mut self, events: &mut Events, _: &str, outcome: &Outcome) {
+        let mut last = document(&self.who, "", Some(finish_reason(outcome.finish)));
+        events.event("", &[&last.to_string()]);
+        if self.include_usage {
+            last["choices"] = json!([]);
+            last["usage"] = usage(outcome);
+            events.event("", &[&last.to_string()]);
+        }
+        events.event("", &["[DONE]"]);
+    }
+
+    fn whole(&self, text: &str, outcome: &Outcome) -> Value {
+        let mut whole = document(&self.who, text, Some(finish_reason(outcome.finish)));
+        whole["usage"] = usage(outcome);
+        whole
+    }
+}
