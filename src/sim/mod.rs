@@ -2,8 +2,10 @@
 //!
 //! - [`engine`]: continuous batching as a pure model that is stepped by a clock argument.
 //! - [`server`]: that model behind the OpenAI and Anthropic APIs, with faults on demand (`tollgate sim`).
+//! - [`load`]: requests at set times, and what became of them (`tollgate load`).
 //! - [`text`]: the counting rule and the words that both sides share.
 
 pub mod engine;
+pub mod load;
 pub mod server;
 pub mod text;

@@ -36,7 +36,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
+pub(in crate::sim) use api::Api;
 pub use args::{SimArgs, SimConfig};
+pub(in crate::sim) use args::{positive, share};
 pub use fault::{Break, Fault, How};
 
 use app::App;
