@@ -8,6 +8,7 @@ mod answer;
 mod args;
 mod body;
 mod client;
+mod durations;
 mod progress;
 mod report;
 mod schedule;

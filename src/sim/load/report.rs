@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::tally::{Durations, Tally};
+use super::durations::Durations;
+use super::tally::Tally;
 
 /// Everything that a run has found.
 #[derive(Debug)]

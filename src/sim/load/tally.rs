@@ -3,45 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hdrhistogram::{CreationError, Histogram};
-use serde_json::{Value, json};
+use hdrhistogram::CreationError;
 
 use super::client::{Outcome, Sample};
+use super::durations::Durations;
 
 /// Distinct names that are counted one by one; what comes after them is `other`.
 const MAX_NAMES: usize = 256;
-
-/// Durations with three digits of precision, up to a day.
-#[derive(Debug, Clone)]
-pub(super) struct Durations(Histogram<u64>);
-
-impl Durations {
-    fn new() -> Result<Self, CreationError> {
-        Histogram::new_with_bounds(1, 86_400_000_000, 3).map(Self)
-    }
-
-    pub(super) fn record(&mut self, value: Duration) {
-        self.0
-            .saturating_record(u64::try_from(value.as_micros()).unwrap_or(u64::MAX));
-    }
-
-    /// A quantile in seconds; `None` when nothing was recorded.
-    pub(super) fn quantile(&self, quantile: f64) -> Option<f64> {
-        (!self.0.is_empty()).then(|| self.0.value_at_quantile(quantile) as f64 / 1e6)
-    }
-
-    fn mean(&self) -> Option<f64> {
-        (!self.0.is_empty()).then(|| self.0.mean() / 1e6)
-    }
-
-    /// Mean, p50, p90, p95, p99 and maximum in seconds.
-    pub(super) fn document(&self) -> Value {
-        json!({
-            "mean": self.mean(), "p50": self.quantile(0.5), "p90": self.quantile(0.9), "p95": self.quantile(0.95),
-            "p99": self.quantile(0.99), "max": self.quantile(1.0),
-        })
-    }
-}
 
 /// Totals of a run. Times are those of complete answers.
 #[derive(Debug, Clone)]

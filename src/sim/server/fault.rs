@@ -1,7 +1,8 @@
 //! Faults on demand: what goes wrong, for which requests.
 //!
 //! A fault is written as one word with an optional number: `refuse` (the connection is reset before the body is read),
-//! `refuse-late` (after it was read), `hang` (no answer ever), `stall[:events]` (nothing more after so many events),
+//! `refuse-late` (after it was read), `stale` (answered, but the next request on
+//! the connection is reset), `hang` (no answer ever), `stall[:events]` (nothing more after so many events),
 //! `cut[:events]` (the connection breaks there), `bad-chunk[:events]` (broken chunked framing there),
 //! `drop-after-header`, `slow:ms` (so long before the answer), or a status with an optional `Retry-After` in seconds
 //! (`429:2`, `500`). On an answer that is not a stream, the events count as none or some: some means half the body.
@@ -18,6 +19,8 @@ pub enum Fault {
     Refuse,
     /// The connection is reset after the body was read.
     RefuseLate,
+    /// A proper answer, after which the next request on the same connection is refused: a pooled connection gone stale.
+    Stale,
     /// No answer, until the client leaves.
     Hang,
     /// So long a wait before the request is served.
@@ -77,6 +80,7 @@ impl FromStr for Fault {
         match (kind, number) {
             ("refuse", None) => Ok(Self::Refuse),
             ("refuse-late", None) => Ok(Self::RefuseLate),
+            ("stale", None) => Ok(Self::Stale),
             ("hang", None) => Ok(Self::Hang),
             ("slow", Some(ms)) => Ok(Self::Slow(Duration::from_millis(ms.into()))),
             ("stall", _) => breaks(How::Stall, 3),

@@ -20,6 +20,7 @@ mod driver;
 mod fault;
 mod generate;
 mod metrics;
+mod received;
 mod service;
 #[cfg(test)]
 mod tests;

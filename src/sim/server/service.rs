@@ -2,24 +2,20 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use serde_json::Value;
 
 use super::api::{Api, ApiError};
 use super::app::{App, Exchange};
 use super::body::{Aborted, AnswerBody};
 use super::fault::{Break, Fault};
+use super::received::{MAX_KEPT, Received, echo, stamp};
 use super::wire::Knobs;
 use super::{admin, generate};
-
-/// Largest body that is kept, in bytes; paths that only hash it take any.
-const MAX_KEPT: usize = 256 << 20;
 
 pub(super) type Answer = Result<Response<AnswerBody>, Aborted>;
 
@@ -111,7 +107,7 @@ pub(super) async fn serve(app: Arc<App>, knobs: Arc<Knobs>, request: Request<Inc
         Place::Api(_) | Place::Echo | Place::EchoBody => asked_fault(&app, &head.headers),
         _ => Ok(None),
     };
-    if fault == Ok(Some(Fault::Refuse)) {
+    if reply.knobs.is_stale() || fault == Ok(Some(Fault::Refuse)) {
         return refuse(reply);
     }
     let keep = !matches!(place, Place::Echo);
@@ -152,6 +148,7 @@ async fn struck(
             return Ok(reply.error(api, &error));
         }
         Some(Fault::Slow(time)) => tokio::time::sleep(time).await,
+        Some(Fault::Stale) => reply.knobs.make_stale(),
         Some(Fault::Break(_)) | None => {}
     }
     if received.too_large {
@@ -205,69 +202,4 @@ fn asked_fault(app: &App, headers: &HeaderMap) -> Result<Option<Fault>, ApiError
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     }
     Ok(fault)
-}
-
-/// A request body as it arrived.
-struct Received {
-    /// Empty where the body is only hashed.
-    bytes: Bytes,
-    length: u64,
-    sha256: String,
-    too_large: bool,
-}
-
-impl Received {
-    /// # Errors
-    /// [`Aborted`] when the client breaks off its own body.
-    async fn read(mut body: Incoming, keep: bool) -> Result<Self, Aborted> {
-        let (mut kept, mut length, mut hash, mut too_large) =
-            (BytesMut::new(), 0, Sha256::new(), false);
-        while let Some(frame) = body.frame().await {
-            let Ok(data) = frame.map_err(|_| Aborted)?.into_data() else {
-                continue;
-            };
-            length += data.len() as u64;
-            hash.update(&data);
-            if keep && kept.len() + data.len() <= MAX_KEPT {
-                kept.extend_from_slice(&data);
-            } else if keep {
-                too_large = true;
-            }
-        }
-        let sha256 = hash
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        Ok(Self {
-            bytes: kept.freeze(),
-            length,
-            sha256,
-            too_large,
-        })
-    }
-}
-
-/// The headers that every answer carries.
-fn stamp(headers: &mut HeaderMap, app: &App, received: &Received) {
-    if let Ok(name) = HeaderValue::from_str(&app.config.name) {
-        headers.insert("x-sim-peer", name);
-    }
-    if let Ok(sha256) = HeaderValue::from_str(&received.sha256) {
-        headers.insert("x-sim-body-sha256", sha256);
-    }
-    headers.insert("x-sim-body-bytes", received.length.into());
-}
-
-fn echo(head: &Parts, received: &Received, app: &App) -> Value {
-    let headers: Vec<Value> = head
-        .headers
-        .iter()
-        .map(|(name, value)| json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())]))
-        .collect();
-    json!({
-        "peer": app.config.name, "method": head.method.as_str(), "path": head.uri.path(), "query": head.uri.query(),
-        "version": format!("{:?}", head.version), "headers": headers,
-        "body_bytes": received.length, "body_sha256": received.sha256,
-    })
 }

@@ -14,12 +14,22 @@ use tokio::net::TcpStream;
 pub(super) struct Knobs {
     reset: AtomicBool,
     garble: AtomicBool,
+    stale: AtomicBool,
 }
 
 impl Knobs {
     /// The connection ends with a TCP reset when it is dropped.
     pub(super) fn reset(&self) {
         self.reset.store(true, Ordering::Relaxed);
+    }
+
+    /// The next request on this connection is refused, as on one that a server has given up while it was idle.
+    pub(super) fn make_stale(&self) {
+        self.stale.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Relaxed)
     }
 
     /// The next write sends bytes that are no HTTP chunk, and breaks the connection.

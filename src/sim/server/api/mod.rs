@@ -6,6 +6,7 @@ mod embeddings;
 mod error;
 mod events;
 mod messages;
+mod prompt;
 mod request;
 mod responses;
 

@@ -197,3 +197,52 @@ async fn a_planted_fault_strikes_its_count_and_can_be_taken_back() {
         400
     );
 }
+
+#[tokio::test]
+async fn stale_answers_and_then_resets_the_next_request_on_the_same_connection() {
+    let server = fast(SimConfig::default()).await;
+    let stream = TcpStream::connect(server.addr()).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    let first = sender
+        .send_request(request("POST", "/echo", &[("x-sim-fault", "stale")], "a"))
+        .await
+        .unwrap();
+    assert_eq!(first.status(), 200);
+    first.into_body().collect().await.unwrap();
+    sender.ready().await.unwrap();
+    assert!(
+        sender
+            .send_request(request("POST", "/echo", &[], "b"))
+            .await
+            .is_err()
+    );
+    assert_eq!(
+        ask(&server, request("POST", "/echo", &[], "b"))
+            .await
+            .unwrap()
+            .status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn early_headers_come_before_the_first_token_and_others_with_it() {
+    let rates = crate::sim::engine::Rates {
+        prefill_rate: 1.0,
+        ..Default::default()
+    };
+    for early_headers in [true, false] {
+        let config = SimConfig {
+            rates: rates.clone(),
+            early_headers,
+            ..SimConfig::default()
+        };
+        let server = SimServer::start(config).await.unwrap();
+        let head = timeout(LONG_ENOUGH_TO_BE_SILENCE, send(&server, stream("slow:0"))).await;
+        assert_eq!(head.is_ok(), early_headers);
+    }
+}
