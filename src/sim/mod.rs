@@ -9,3 +9,6 @@ pub mod engine;
 pub mod load;
 pub mod server;
 pub mod text;
+
+pub use load::LoadArgs;
+pub use server::{SimArgs, SimConfig, SimServer};

@@ -18,7 +18,7 @@ pub struct LoadArgs {
     #[arg(long, value_name = "CSV", conflicts_with_all = ["prompts", "rate"])]
     pub trace: Option<PathBuf>,
     /// JSON lines, `-` for standard input: {"prompt"}, {"messages"}, or AIBrix's {"timestamp", "requests"}, which says
-    /// when; the others need --rate.
+    /// when; the others need --rate. Packed files: zcat FILE | tollgate load --prompts -
     #[arg(long, value_name = "JSONL")]
     pub prompts: Option<PathBuf>,
     /// Requests per second, at random times (Poisson).

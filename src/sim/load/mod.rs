@@ -127,7 +127,7 @@ async fn show(progress: &Progress, start: Instant, live: &Mutex<Live>) {
 }
 
 /// Runs `tollgate load`: the report goes to standard output. Fails when nothing could be sent.
-pub fn run(args: &LoadArgs) -> ExitCode {
+pub fn run(args: LoadArgs) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -135,7 +135,7 @@ pub fn run(args: &LoadArgs) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start a runtime: {error}")),
     };
-    match runtime.block_on(drive(args)) {
+    match runtime.block_on(drive(&args)) {
         Ok(report) => {
             if args.json {
                 println!("{}", report.document());

@@ -50,7 +50,8 @@ struct SetHealth {
 pub(super) fn serve(reply: Reply, head: &Parts, body: &[u8]) -> Response<AnswerBody> {
     let app = reply.app();
     let done = match (head.method.as_str(), head.uri.path()) {
-        ("GET", "/sim/state") => Ok(state(app)),
+        // This request is in service itself.
+        ("GET", "/sim/state") => Ok(state(app, 1)),
         ("POST", "/sim/fault") => plant(app, body),
         ("DELETE", "/sim/fault") => {
             app.faults.plant(None);
@@ -99,8 +100,8 @@ fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| ApiError::new(400, error.to_string()))
 }
 
-/// The state of the server and its engine as one document.
-pub(super) fn state(app: &App) -> Value {
+/// The state of the server and its engine as one document, without `own` of the requests in service.
+pub(super) fn state(app: &App, own: u64) -> Value {
     let (load, stats) = app.driver.look();
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     json!({
@@ -119,8 +120,7 @@ pub(super) fn state(app: &App) -> Value {
         "cached_tokens": stats.cached_tokens,
         "generated_tokens": stats.generated_tokens,
         "requests": count(&app.counts.requests),
-        // The request for this state is in service too.
-        "in_flight": count(&app.counts.in_flight).saturating_sub(1),
+        "in_flight": count(&app.counts.in_flight).saturating_sub(own),
         "faults": count(&app.counts.faults),
         "open_connections": count(&app.counts.connections),
         "clients_gone": count(&app.counts.clients_gone),

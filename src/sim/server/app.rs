@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use crate::sim::engine::Rates;
 use crate::sim::text;
 
 use super::api::Finish;
@@ -70,8 +71,13 @@ impl App {
         let unix = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
+        // Every time of the engine is divided by its speed, so a scale of time is one more factor of it.
+        let rates = Rates {
+            speed: config.rates.speed * config.time_scale,
+            ..config.rates.clone()
+        };
         Arc::new(Self {
-            driver: Driver::new(config.rates.clone(), config.time_scale),
+            driver: Driver::new(rates),
             faults: FaultBook::new(planted, config.seed),
             healthy: AtomicBool::new(true),
             counts: Counts::default(),

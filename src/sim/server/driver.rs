@@ -16,7 +16,6 @@ pub(super) struct Driver {
     engine: Mutex<Engine<Arc<Slot>>>,
     work: Notify,
     started: Instant,
-    time_scale: f64,
 }
 
 /// Where a sequence's progress is left for its reader.
@@ -38,13 +37,12 @@ pub(super) struct Seen {
 }
 
 impl Driver {
-    pub(super) fn new(rates: Rates, time_scale: f64) -> Arc<Self> {
+    pub(super) fn new(rates: Rates) -> Arc<Self> {
         let engine = Mutex::new(Engine::new(rates));
         Arc::new(Self {
             engine,
             work: Notify::new(),
             started: Instant::now(),
-            time_scale,
         })
     }
 
@@ -61,9 +59,7 @@ impl Driver {
             };
             wakers.drain(..).for_each(Waker::wake);
             match next {
-                Some(at) => {
-                    tokio::time::sleep_until(self.started + at.div_f64(self.time_scale)).await
-                }
+                Some(at) => tokio::time::sleep_until(self.started + at).await,
                 None => self.work.notified().await,
             }
         }
@@ -100,7 +96,7 @@ impl Driver {
     }
 
     fn now(&self) -> Duration {
-        self.started.elapsed().mul_f64(self.time_scale)
+        self.started.elapsed()
     }
 }
 

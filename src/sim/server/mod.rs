@@ -30,6 +30,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -43,6 +44,7 @@ pub(in crate::sim) use args::{positive, share};
 pub use fault::{Break, Fault, How};
 
 use app::App;
+use fault::Planted;
 use wire::{Knobs, Wire};
 
 use crate::sim::text::TOKEN_BYTES;
@@ -80,7 +82,29 @@ impl SimServer {
 
     /// What `GET /sim/state` answers, without a request.
     pub fn state(&self) -> serde_json::Value {
-        admin::state(&self.app)
+        admin::state(&self.app, 0)
+    }
+
+    /// Strikes the next requests with a fault, `count` of them or all; `None` ends that.
+    pub fn plant(&self, fault: Option<Fault>, count: Option<u64>) {
+        let planted = fault.map(|fault| Planted {
+            fault,
+            left: count,
+            probability: 1.0,
+        });
+        self.app.faults.plant(planted);
+    }
+
+    /// Sets what `/health` answers.
+    pub fn set_healthy(&self, healthy: bool) {
+        self.app.healthy.store(healthy, Ordering::Relaxed);
+    }
+
+    /// Closes the listener and every connection. When it returns, the address is free again.
+    pub async fn stop(mut self) {
+        self.task.abort();
+        // Cancelled is the only way for it to end now.
+        let _ = (&mut self.task).await;
     }
 
     /// Serves until the listener fails.

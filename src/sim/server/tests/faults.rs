@@ -76,9 +76,15 @@ async fn stall_sends_so_many_events_and_then_nothing() {
     let server = fast(SimConfig::default()).await;
     let mut body = send(&server, stream("stall:4")).await.unwrap().into_body();
     let mut text = String::new();
-    while let Ok(frame) = timeout(LONG_ENOUGH_TO_BE_SILENCE, body.frame()).await {
-        text.push_str(std::str::from_utf8(&frame.unwrap().unwrap().into_data().unwrap()).unwrap());
+    while text.matches("\n\n").count() < 4 {
+        let frame = body.frame().await.unwrap().unwrap();
+        text.push_str(std::str::from_utf8(&frame.into_data().unwrap()).unwrap());
     }
+    assert!(
+        timeout(LONG_ENOUGH_TO_BE_SILENCE, body.frame())
+            .await
+            .is_err()
+    );
     assert_eq!(text.matches("data: ").count(), 4);
     assert!(text.ends_with("\n\n"));
 }
@@ -235,14 +241,44 @@ async fn early_headers_come_before_the_first_token_and_others_with_it() {
         prefill_rate: 1.0,
         ..Default::default()
     };
-    for early_headers in [true, false] {
-        let config = SimConfig {
+    let server = |early_headers| {
+        SimServer::start(SimConfig {
             rates: rates.clone(),
             early_headers,
             ..SimConfig::default()
-        };
-        let server = SimServer::start(config).await.unwrap();
-        let head = timeout(LONG_ENOUGH_TO_BE_SILENCE, send(&server, stream("slow:0"))).await;
-        assert_eq!(head.is_ok(), early_headers);
-    }
+        })
+    };
+    let early = server(true).await.unwrap();
+    let response = send(&early, stream("slow:0")).await.unwrap();
+    assert_eq!(
+        (response.status(), &early.state()["generated_tokens"]),
+        (http::StatusCode::OK, &json!(0))
+    );
+    let late = server(false).await.unwrap();
+    assert!(
+        timeout(LONG_ENOUGH_TO_BE_SILENCE, send(&late, stream("slow:0")))
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test]
+async fn a_stopped_server_frees_its_address_and_breaks_its_connections() {
+    let server = fast(SimConfig::default()).await;
+    let listen = server.addr();
+    let mut body = send(&server, stream("stall:1")).await.unwrap().into_body();
+    body.frame().await.unwrap().unwrap();
+    server.stop().await;
+    assert!(body.frame().await.unwrap().is_err());
+    assert!(TcpStream::connect(listen).await.is_err());
+    let again = fast(SimConfig {
+        listen,
+        ..SimConfig::default()
+    })
+    .await;
+    again.plant(Some("500".parse().unwrap()), Some(1));
+    assert_eq!(get(&again, "/echo").await.status, 500);
+    assert_eq!(get(&again, "/echo").await.status, 200);
+    again.set_healthy(false);
+    assert_eq!(get(&again, "/health").await.status, 503);
 }
