@@ -104,6 +104,11 @@ impl Sender {
         }))
     }
 
+    /// Where the requests go.
+    pub(super) fn target(&self) -> String {
+        self.uri.to_string()
+    }
+
     /// Sends a request whose time has come, and reads its answer to the end.
     pub(super) async fn send(&self, item: Item, scheduled: Instant) -> Sample {
         let waited = self.places.available_permits() == 0;

@@ -70,7 +70,7 @@ pub async fn drive(args: &LoadArgs) -> Result<Report, String> {
     progress.clear();
     let live = live.lock();
     let (tally, max_in_flight) = (live.tally.clone(), live.max_in_flight);
-    let target = format!("{}{}", args.url, args.target_path);
+    let target = sender.target();
     Ok(Report {
         target,
         tally,
@@ -126,7 +126,11 @@ async fn show(progress: &Progress, start: Instant, live: &Mutex<Live>) {
     }
 }
 
-/// Runs `tollgate load`: the report goes to standard output. Fails when nothing could be sent.
+/// The exit status for flags or files that cannot be used.
+const BAD_USAGE: u8 = 64;
+
+/// Runs `tollgate load`: the report goes to standard output. Fails when nothing reached its target, or when the schedule
+/// could not be read to its end; 64 when the flags or their files cannot be used.
 pub fn run(args: LoadArgs) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -148,7 +152,10 @@ pub fn run(args: LoadArgs) -> ExitCode {
                 ExitCode::FAILURE
             }
         }
-        Err(error) => fail(&error),
+        Err(error) => {
+            fail(&error);
+            ExitCode::from(BAD_USAGE)
+        }
     }
 }
 
