@@ -16,6 +16,7 @@ pub mod admit;
 pub mod balance;
 pub mod cache;
 pub mod config;
+pub mod exchange;
 pub mod llm;
 pub mod metrics;
 pub mod route;

@@ -1,1 +1,19 @@
 //! What is counted, under which name.
+//!
+//! `names` declares every series once; `events` has one function per happening, so that a name is written nowhere
+//! else; `access_log` writes a line per request from its own thread; `labels` keeps label values bounded.
+//! Counters live in one process-wide registry; gauges of live state are read from it at scrape time.
+
+pub mod access_log;
+pub mod events;
+mod labels;
+pub mod names;
+
+use prometheus::{Encoder, TextEncoder};
+
+/// The Prometheus text of everything registered.
+pub fn render() -> Result<Vec<u8>, prometheus::Error> {
+    let mut text = Vec::with_capacity(16 * 1024);
+    TextEncoder::new().encode(&prometheus::gather(), &mut text)?;
+    Ok(text)
+}

@@ -1,0 +1,149 @@
+//! Which headers cross the proxy.
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use pingora::http::RequestHeader;
+
+/// Headers that belong to one connection (RFC 9110, 7.6.1), besides those that `Connection` names.
+const HOP_BY_HOP: [HeaderName; 7] = [
+    CONNECTION,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Not in the `http` crate's constants.
+const KEEP_ALIVE: &str = "keep-alive";
+const PROXY_CONNECTION: &str = "proxy-connection";
+
+/// The headers to remove from a message with these headers: hop-by-hop ones and those named by `Connection`.
+pub fn strip_hop_by_hop(headers: &HeaderMap) -> Vec<HeaderName> {
+    let mut names: Vec<HeaderName> = HOP_BY_HOP
+        .iter()
+        .filter(|name| headers.contains_key(*name))
+        .cloned()
+        .collect();
+    for name in [KEEP_ALIVE, PROXY_CONNECTION] {
+        if headers.contains_key(name) {
+            names.push(HeaderName::from_static(name));
+        }
+    }
+    for value in headers.get_all(CONNECTION) {
+        let Ok(value) = value.to_str() else { continue };
+        for word in value.split(',') {
+            if let Ok(name) = HeaderName::try_from(word.trim())
+                && headers.contains_key(&name)
+                && !names.contains(&name)
+            {
+                names.push(name);
+            }
+        }
+    }
+    names
+}
+
+/// The client's request head made ready for a peer: hop-by-hop headers and `Expect` removed, framing as given.
+///
+/// `body` is the exact length of a body that is held whole, or `None` for one that is passed on as it comes.
+pub fn upstream_head(client: &RequestHeader, body: Option<usize>) -> Box<RequestHeader> {
+    let mut head = client.clone();
+    let chunked = body.is_none() && head.headers.contains_key(TRANSFER_ENCODING);
+    for name in strip_hop_by_hop(&client.headers) {
+        head.remove_header(&name);
+    }
+    head.remove_header(&EXPECT);
+    match body {
+        Some(length)
+            if length > 0
+                || client.headers.contains_key(CONTENT_LENGTH)
+                || has_body_framing(client) =>
+        {
+            // A number is always a valid header value.
+            let _ = head.insert_header(CONTENT_LENGTH, length.to_string());
+        }
+        Some(_) => {}
+        None if chunked
+            || (client.version == http::Version::HTTP_2
+                && !head.headers.contains_key(CONTENT_LENGTH)
+                && may_have_body(client)) =>
+        {
+            let _ = head.insert_header(TRANSFER_ENCODING, "chunked");
+        }
+        None => {}
+    }
+    head.set_version(http::Version::HTTP_11);
+    Box::new(head)
+}
+
+fn has_body_framing(client: &RequestHeader) -> bool {
+    client.headers.contains_key(TRANSFER_ENCODING) || may_have_body(client)
+}
+
+fn may_have_body(client: &RequestHeader) -> bool {
+    matches!(client.method.as_str(), "POST" | "PUT" | "PATCH")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(method: &str, headers: &[(&'static str, &'static str)]) -> RequestHeader {
+        let mut head = RequestHeader::build(method, b"/v1/x", None).expect("valid");
+        for (name, value) in headers {
+            head.append_header(*name, *value).expect("valid");
+        }
+        head
+    }
+
+    #[test]
+    fn headers_named_by_connection_stay_on_their_hop() {
+        let out = upstream_head(
+            &head(
+                "GET",
+                &[
+                    ("Connection", "close, X-Secret"),
+                    ("X-Secret", "1"),
+                    ("X-Kept", "2"),
+                    ("Keep-Alive", "5"),
+                ],
+            ),
+            Some(0),
+        );
+        assert!(!out.headers.contains_key("x-secret"));
+        assert!(!out.headers.contains_key("keep-alive"));
+        assert!(!out.headers.contains_key("connection"));
+        assert_eq!(out.headers["x-kept"], "2");
+        assert!(!out.headers.contains_key("content-length"));
+    }
+
+    #[test]
+    fn a_chunked_body_held_whole_leaves_with_its_length() {
+        let out = upstream_head(
+            &head(
+                "POST",
+                &[("Transfer-Encoding", "chunked"), ("Expect", "100-continue")],
+            ),
+            Some(70_000),
+        );
+        assert_eq!(out.headers["content-length"], "70000");
+        assert!(!out.headers.contains_key("transfer-encoding"));
+        assert!(!out.headers.contains_key("expect"));
+    }
+
+    #[test]
+    fn a_chunked_body_passed_on_stays_chunked() {
+        let out = upstream_head(&head("PUT", &[("Transfer-Encoding", "chunked")]), None);
+        assert_eq!(out.headers["transfer-encoding"], "chunked");
+    }
+
+    #[test]
+    fn an_empty_post_says_so() {
+        let out = upstream_head(&head("POST", &[]), Some(0));
+        assert_eq!(out.headers["content-length"], "0");
+    }
+}

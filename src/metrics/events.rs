@@ -1,0 +1,204 @@
+//! One function per happening. Nobody else touches a series.
+
+use std::time::Duration;
+
+use super::{labels, names};
+
+/// Where a client left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AbortStage {
+    /// While its request was read.
+    Request,
+    /// While it waited for a peer.
+    Queued,
+    /// Before the first byte of the answer.
+    BeforeFirstByte,
+    /// In the middle of the answer.
+    MidStream,
+}
+
+impl AbortStage {
+    /// The word used in metrics and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Queued => "queued",
+            Self::BeforeFirstByte => "before_first_byte",
+            Self::MidStream => "mid_stream",
+        }
+    }
+}
+
+/// Counts a request while it is handled.
+#[derive(Debug)]
+pub struct InFlight {
+    finished: bool,
+}
+
+impl InFlight {
+    /// A request arrived.
+    pub fn begin() -> Self {
+        names::INFLIGHT.inc();
+        Self { finished: false }
+    }
+
+    /// The request is logged; without this call its end counts as unfinished.
+    pub fn finish(&mut self) {
+        self.finished = true;
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        names::INFLIGHT.dec();
+        if !self.finished {
+            names::UNFINISHED.inc();
+        }
+    }
+}
+
+/// Requests being handled now.
+pub fn in_flight() -> i64 {
+    names::INFLIGHT.get()
+}
+
+/// A request ended with `status` (0: nothing could be sent).
+pub fn request_finished(route: &str, model: Option<&str>, status: u16, error_type: &str) {
+    let mut digits = [0_u8; 5];
+    names::REQUESTS
+        .with_label_values(&[
+            route,
+            labels::model(model),
+            decimal(status, &mut digits),
+            error_type,
+        ])
+        .inc();
+}
+
+fn decimal(mut number: u16, digits: &mut [u8; 5]) -> &str {
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    std::str::from_utf8(&digits[at..]).unwrap_or("0")
+}
+
+/// Tollgate itself took `time` of a request; `kind` is `proxied`, `hit` or `refused`.
+pub fn overhead(kind: &str, time: Duration) {
+    names::OVERHEAD
+        .with_label_values(&[kind])
+        .observe(time.as_secs_f64());
+}
+
+/// The first token of an answer came `time` after its request.
+pub fn first_token(pool: &str, time: Duration) {
+    names::TTFT
+        .with_label_values(&[pool])
+        .observe(time.as_secs_f64());
+}
+
+/// A peer's answer was complete; token counts are of this request.
+pub fn answered(pool: &str, time: Duration, input_tokens: u64, output_tokens: u64) {
+    names::DURATION_SECONDS
+        .with_label_values(&[pool])
+        .observe(time.as_secs_f64());
+    names::TOKEN_USAGE
+        .with_label_values(&["input"])
+        .observe(input_tokens as f64);
+    names::TOKEN_USAGE
+        .with_label_values(&["output"])
+        .observe(output_tokens as f64);
+}
+
+/// A request left the queue after `time`.
+pub fn queue_wait(priority: &str, time: Duration) {
+    names::QUEUE_WAIT
+        .with_label_values(&[priority])
+        .observe(time.as_secs_f64());
+}
+
+/// A request is tried on another peer because of `cause`.
+pub fn retried(pool: &str, cause: &str) {
+    names::RETRIES.with_label_values(&[pool, cause]).inc();
+}
+
+/// An answer broke off after its first byte.
+pub fn answer_broke(pool: &str, cause: &str) {
+    names::BROKEN.with_label_values(&[pool, cause]).inc();
+}
+
+/// A client left.
+pub fn client_left(stage: AbortStage) {
+    names::ABORTS.with_label_values(&[stage.name()]).inc();
+}
+
+/// A cache was asked; `tier` is `exact` or `semantic`.
+pub fn cache_lookup(tier: &str, result: &str) {
+    names::CACHE_LOOKUPS
+        .with_label_values(&[tier, result])
+        .inc();
+}
+
+/// A lookup by meaning took `time`.
+pub fn semantic_lookup(time: Duration) {
+    names::SEMANTIC_SECONDS.observe(time.as_secs_f64());
+}
+
+/// An answer came from a cache and saved the computing of `tokens`.
+pub fn cache_saved(tokens: u64) {
+    names::CACHE_SAVED.inc_by(tokens);
+}
+
+/// An answer was not stored.
+pub fn cache_write_skipped(reason: &str) {
+    names::CACHE_SKIPPED.with_label_values(&[reason]).inc();
+}
+
+/// The limits decided; `dimension` is the binding one, `none` for admissions.
+pub fn limit_decision(dimension: &str, decision: &str) {
+    names::LIMIT_DECISIONS
+        .with_label_values(&[dimension, decision])
+        .inc();
+}
+
+/// A configuration was read: `accepted` or `refused`.
+pub fn config_read(result: &str) {
+    names::RELOADS.with_label_values(&[result]).inc();
+}
+
+/// Configuration number `generation` is live.
+pub fn config_live(generation: u64) {
+    names::GENERATION.set(i64::try_from(generation).unwrap_or(i64::MAX));
+}
+
+/// An access log line was lost.
+pub fn log_line_dropped() {
+    names::LOG_DROPPED.inc();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_in_flight_until_its_guard_is_dropped() {
+        let before = in_flight();
+        let mut guard = InFlight::begin();
+        guard.finish();
+        drop(guard);
+        assert_eq!(in_flight(), before);
+    }
+
+    #[test]
+    fn statuses_are_written_in_decimal() {
+        let mut digits = [0; 5];
+        assert_eq!(decimal(0, &mut digits), "0");
+        assert_eq!(decimal(429, &mut digits), "429");
+        assert_eq!(decimal(65535, &mut digits), "65535");
+    }
+}

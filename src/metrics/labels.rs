@@ -1,0 +1,48 @@
+//! Keeps label values bounded: a client chooses the model name, so it could make series without end.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use parking_lot::RwLock;
+
+/// Distinct model names that get a series of their own.
+const MOST_MODELS: usize = 200;
+/// Longest model name that gets one, in bytes.
+const LONGEST: usize = 128;
+
+static MODELS: LazyLock<RwLock<HashSet<String>>> = LazyLock::new(Default::default);
+
+/// `model`, or `other` once too many names were seen, or `none` for requests without a model.
+pub(super) fn model(model: Option<&str>) -> &str {
+    let Some(model) = model.filter(|model| !model.is_empty()) else {
+        return "none";
+    };
+    if MODELS.read().contains(model) {
+        return model;
+    }
+    if model.len() > LONGEST {
+        return "other";
+    }
+    let mut models = MODELS.write();
+    if models.len() < MOST_MODELS || models.contains(model) {
+        models.insert(model.to_owned());
+        model
+    } else {
+        "other"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_million_model_names_make_a_bounded_number_of_series() {
+        let mut seen = HashSet::new();
+        for i in 0..1_000_000 {
+            seen.insert(model(Some(&format!("m{i}"))).to_owned());
+        }
+        assert!(seen.len() <= MOST_MODELS + 1);
+        assert_eq!(model(None), "none");
+    }
+}
