@@ -12,13 +12,18 @@
 //! `tee`. Imports go one way only: `main -> cli -> app -> {proxy, admin} -> exchange -> state -> {admit, cache, route,
 //! balance} -> config -> {llm, metrics, util}`; `sim` stands beside. A test keeps this order.
 
+pub mod admin;
 pub mod admit;
+pub mod app;
 pub mod balance;
 pub mod cache;
+pub mod cli;
 pub mod config;
 pub mod exchange;
 pub mod llm;
 pub mod metrics;
+pub mod proxy;
 pub mod route;
 pub mod sim;
+pub mod state;
 pub mod util;

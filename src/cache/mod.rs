@@ -155,6 +155,12 @@ impl Cache {
         &self.config
     }
 
+    /// The embedder it uses, to be shared with other caches.
+    #[must_use]
+    pub fn embedder(&self) -> Option<&Arc<Embedder>> {
+        self.meaning.as_ref().map(|meaning| &meaning.embedder)
+    }
+
     /// Whether it can serve by meaning.
     #[must_use]
     pub fn serves_by_meaning(&self) -> bool {

@@ -25,12 +25,16 @@ use pingora::protocols::TcpKeepalive;
 use pingora::protocols::http::client::HttpSession;
 use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::HttpPeer;
+use tokio::time::timeout;
 
 use crate::config::model::Timeouts;
 
 /// Idle upstream connections are closed by us before a peer does: uvicorn's keep-alive, the shortest in the field,
 /// is 5 s.
 const IDLE_CONNECTION: Duration = Duration::from_secs(4);
+
+/// How long a peer that stopped reading is listened to.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// Opens exchanges and keeps the idle upstream connections.
 pub struct Client {
@@ -64,6 +68,7 @@ impl Client {
             reused,
             timeouts,
             deadline: start + timeouts.total,
+            sent: false,
         })
     }
 }
@@ -93,6 +98,8 @@ pub struct Exchange {
     reused: bool,
     timeouts: Timeouts,
     deadline: Instant,
+    /// The request was written to its end: without that the connection cannot carry another one.
+    sent: bool,
 }
 
 impl Exchange {
@@ -127,8 +134,26 @@ impl Exchange {
                 .finish_request_body()
                 .await
                 .map_err(|error| Failure::before_first_byte(&error))?;
+            self.sent = true;
         }
         Ok(())
+    }
+
+    /// Sends a request whose body is held whole and reads the response head.
+    pub async fn ask(
+        &mut self,
+        head: Box<RequestHeader>,
+        body: Bytes,
+    ) -> Result<ResponseHeader, Failure> {
+        self.send_head(head).await?;
+        match self.send_body(body, true).await {
+            Ok(()) => self.head().await,
+            // A peer may refuse a large body without reading it, and its reason may have arrived before the reset.
+            Err(failure) => match timeout(LAST_WORDS, self.head()).await {
+                Ok(Ok(head)) => Ok(head),
+                _ => Err(failure),
+            },
+        }
     }
 
     /// Reads the final response head. Informational heads (1xx) are passed over.
@@ -167,8 +192,11 @@ impl Exchange {
         self.session.response_done()
     }
 
-    /// Gives a connection whose answer was read to its end back to the pool.
-    pub async fn release(self, client: &Client) {
+    /// Gives the connection back to the pool if request and answer were carried to their ends.
+    pub async fn release(mut self, client: &Client) {
+        if !self.sent || !self.is_done() {
+            return;
+        }
         client
             .connector
             .release_http_session(self.session, &self.peer, Some(IDLE_CONNECTION))

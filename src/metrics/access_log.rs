@@ -40,6 +40,9 @@ pub struct Line<'a> {
     /// Its tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<&'a str>,
+    /// Class of its tier in the queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<&'a str>,
     /// Route taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<&'a str>,

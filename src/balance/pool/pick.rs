@@ -29,7 +29,7 @@ enum Found {
 impl Pool {
     /// Finds a peer and leases it. `excluded` are addresses that this request has already tried.
     ///
-    /// Backups are used only while no primary is usable; primaries that are merely full make the request wait. When
+    /// Backups are used only while no primary can take the request, because it is out or full, as in nginx. When
     /// nobody at all is usable, ejected peers need not wait for their time and get their trial now.
     pub fn pick(&self, demand: &Demand, excluded: &[SocketAddr], now: Instant) -> Pick {
         let members = self.members.load();
@@ -48,14 +48,17 @@ impl Pool {
         excluded: &[SocketAddr],
         now: Instant,
     ) -> Pick {
-        let mut trial_running = false;
+        let (mut full, mut trial_running) = (false, false);
         for backup in [false, true] {
             match self.pick_among(members, backup, demand, excluded, now) {
                 Found::Lease(lease) => return Pick::Lease(lease),
-                Found::Full => return Pick::Busy,
+                Found::Full => full = true,
                 Found::TrialRunning => trial_running = true,
                 Found::Nobody => {}
             }
+        }
+        if full {
+            return Pick::Busy;
         }
         if usable(members, now).any(|peer| excluded.contains(&peer.addr())) {
             return Pick::Exhausted;

@@ -174,7 +174,10 @@ impl World {
                     .filter(|lease| Arc::ptr_eq(lease.peer().live(), peer.live()))
             };
             assert_eq!(peer.in_flight() as usize, on_it().count());
-            assert_eq!(peer.queued_tokens(), on_it().map(Lease::tokens).sum());
+            assert_eq!(
+                peer.queued_tokens(),
+                on_it().map(Lease::tokens).sum::<u64>()
+            );
         }
     }
 }

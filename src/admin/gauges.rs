@@ -1,0 +1,66 @@
+//! Gauges of live state, read when somebody asks.
+
+use std::time::Instant;
+
+use crate::cache::EmbedState;
+use crate::metrics::names;
+use crate::state::Snapshot;
+
+/// Sets every gauge that describes `snapshot`. Series of pools and peers that are gone disappear.
+pub(super) fn refresh(snapshot: &Snapshot, now: Instant) {
+    let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    for gauge in [
+        &*names::QUEUE_REQUESTS,
+        &*names::QUEUE_BYTES,
+        &*names::QUEUE_TOKENS,
+        &*names::PEER_INFLIGHT,
+        &*names::PEER_UP,
+        &*names::CACHE_ENTRIES,
+        &*names::CACHE_BYTES,
+        &*names::CACHE_VECTORS,
+        &*names::EMBEDDER_READY,
+    ] {
+        gauge.reset();
+    }
+    for (name, pool) in &snapshot.pools {
+        names::QUEUE_REQUESTS
+            .with_label_values(&[name])
+            .set(count(pool.queue.len() as u64));
+        names::QUEUE_BYTES
+            .with_label_values(&[name])
+            .set(count(pool.queue.bytes()));
+        for peer in pool.balance.views(now) {
+            let address = peer.addr.to_string();
+            let labels = [name.as_str(), address.as_str()];
+            names::QUEUE_TOKENS
+                .with_label_values(&labels)
+                .set(count(peer.queued_tokens));
+            names::PEER_INFLIGHT
+                .with_label_values(&labels)
+                .set(i64::from(peer.in_flight));
+            names::PEER_UP
+                .with_label_values(&labels)
+                .set(i64::from(!peer.draining && peer.state.usable()));
+        }
+    }
+    for (name, cache) in &snapshot.caches {
+        let stats = cache.stats();
+        names::CACHE_ENTRIES
+            .with_label_values(&[name])
+            .set(count(stats.entries));
+        names::CACHE_BYTES
+            .with_label_values(&[name])
+            .set(count(stats.bytes));
+        if cache.config().semantic.is_some() {
+            let vectors = stats.index.map_or(0, |index| index.vectors as u64);
+            let ready = stats.embedder == Some(EmbedState::Ready);
+            names::CACHE_VECTORS
+                .with_label_values(&[name])
+                .set(count(vectors));
+            names::EMBEDDER_READY
+                .with_label_values(&[name])
+                .set(i64::from(ready));
+        }
+    }
+    names::LIMIT_IN_USE.set(count(snapshot.limiter.in_use() as u64));
+}

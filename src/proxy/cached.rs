@@ -1,0 +1,311 @@
+//! Answers given before: looking one up, replaying it as the client asked, and remembering a new one.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use pingora::prelude::Session;
+
+use super::ctx::Ctx;
+use super::respond;
+use super::stop::Stop;
+use crate::admit::presented_key;
+use crate::cache::{
+    Answer, Cache, Caller, Directives, Eligible, Entry, Facts, Identity, KeyParts, SemanticOutcome,
+    Stored, eligible, scope,
+};
+use crate::config::model::Route;
+use crate::llm::error::ApiError;
+use crate::llm::request::RequestView;
+use crate::llm::{Endpoint, Finish, Usage, replay};
+use crate::metrics::events::{self, AbortStage};
+
+/// What the cache said.
+pub(super) enum Looked {
+    /// The client has its answer.
+    Answered,
+    /// A peer must answer; the answer may be stored.
+    Miss(Option<Fill>),
+}
+
+/// An answer on its way into a cache.
+pub(super) struct Fill {
+    cache: Arc<Cache>,
+    identity: Identity,
+    vector: Option<Arc<[f32]>>,
+    endpoint: Endpoint,
+    ttl: Option<Duration>,
+    content_type: String,
+    streamed: bool,
+    body: Option<Vec<u8>>,
+}
+
+/// Looks for an answer to `view` and, if there is one, gives it to the client.
+pub(super) async fn look_up(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    endpoint: Endpoint,
+    view: &RequestView,
+    route: &Route,
+) -> Result<Looked, Stop> {
+    let Some(cache) = route
+        .cache
+        .as_ref()
+        .and_then(|name| ctx.snapshot.caches.get(name))
+    else {
+        return Ok(Looked::Miss(None));
+    };
+    let cache = Arc::clone(cache);
+    let directives = Directives::parse(&session.req_header().headers)
+        .map_err(|why| ApiError::bad_request(why, None))?;
+    let by_meaning = by_meaning(&cache, view);
+    let partition = scope::partition(cache.config().scope, &caller(session, ctx));
+    let identity = Identity::of(&KeyParts {
+        partition: &[
+            &partition,
+            &route.name,
+            &route.pool,
+            endpoint.name(),
+            directives.namespace.as_deref().unwrap_or(""),
+        ],
+        body: &view.body,
+        question: match by_meaning {
+            Eligible::Yes => view.last_user_text.as_deref(),
+            Eligible::No(_) => None,
+        },
+    });
+    let Ok(identity) = identity else {
+        events::cache_write_skipped("unkeyable");
+        status(ctx, "BYPASS");
+        return Ok(Looked::Miss(None));
+    };
+    let now = Instant::now();
+    if directives.lookup_exact {
+        match cache.get_exact(&identity, now, directives.max_age) {
+            Some(entry) => {
+                events::cache_lookup("exact", "hit");
+                return hit(session, ctx, endpoint, view, &entry, None).await;
+            }
+            None => events::cache_lookup("exact", "miss"),
+        }
+    }
+    let mut vector = None;
+    if let Eligible::No(why) = by_meaning
+        && cache.serves_by_meaning()
+    {
+        events::cache_lookup("semantic", why.name());
+    }
+    if cache.serves_by_meaning() && identity.question.is_some() && directives.lookup_semantic {
+        let lookup = cache.get_semantic(&identity, &directives, now);
+        let outcome = tokio::select! {
+            biased;
+            outcome = lookup => outcome,
+            _ = session.read_body_or_idle(true) => return Err(Stop::ClientGone(AbortStage::Queued)),
+        };
+        ctx.waited_since(now);
+        match outcome {
+            SemanticOutcome::Hit { entry, similarity } => {
+                events::semantic_lookup(now.elapsed());
+                events::cache_lookup("semantic", "hit");
+                return hit(session, ctx, endpoint, view, &entry, Some(similarity)).await;
+            }
+            SemanticOutcome::Miss {
+                vector: embedded, ..
+            } => {
+                events::semantic_lookup(now.elapsed());
+                events::cache_lookup("semantic", "miss");
+                vector = Some(embedded);
+            }
+            SemanticOutcome::Skipped {
+                reason,
+                vector: embedded,
+            } => {
+                events::cache_lookup("semantic", reason.name());
+                vector = embedded;
+            }
+        }
+    }
+    if directives.only_if_cached {
+        return Err(ApiError::not_cached().into());
+    }
+    let looked = directives.lookup_exact || directives.lookup_semantic;
+    status(
+        ctx,
+        match (looked, directives.store) {
+            (true, _) => "MISS",
+            (false, true) => "REFRESH",
+            (false, false) => "BYPASS",
+        },
+    );
+    if !directives.store {
+        events::cache_write_skipped("asked");
+        return Ok(Looked::Miss(None));
+    }
+    Ok(Looked::Miss(Some(Fill {
+        ttl: directives.ttl,
+        cache,
+        identity,
+        vector,
+        endpoint,
+        content_type: String::new(),
+        streamed: false,
+        body: None,
+    })))
+}
+
+fn by_meaning(cache: &Cache, view: &RequestView) -> Eligible {
+    let most = cache
+        .config()
+        .semantic
+        .as_ref()
+        .map_or(0.0, |semantic| semantic.max_temperature);
+    let facts = Facts {
+        question: view.last_user_text.as_deref(),
+        temperature: view.temperature,
+        n: Some(view.n),
+        tool_turns: view.has_tool_turns,
+        media: view.has_images,
+        logprobs: view.logprobs,
+    };
+    eligible(&facts, most)
+}
+
+fn caller<'a>(session: &'a Session, ctx: &'a Ctx) -> Caller<'a> {
+    match &ctx.client {
+        Some(client) => Caller {
+            key: Some(&client.name),
+            tenant: Some(&client.tenant),
+            credential: None,
+        },
+        None => Caller {
+            credential: presented_key(&session.req_header().headers).map(str::as_bytes),
+            ..Caller::default()
+        },
+    }
+}
+
+fn status(ctx: &mut Ctx, status: &'static str) {
+    ctx.record.cache_status = Some(status);
+    ctx.header("x-cache-status", status);
+}
+
+async fn hit(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    endpoint: Endpoint,
+    view: &RequestView,
+    entry: &Entry,
+    similarity: Option<f32>,
+) -> Result<Looked, Stop> {
+    let stored = &entry.answer;
+    let usage = Usage {
+        input_tokens: stored.input_tokens,
+        output_tokens: stored.output_tokens,
+        ..Usage::default()
+    };
+    let body = match (stored.streamed, view.stream) {
+        (true, true) => {
+            Ok(replay::with_usage(endpoint, &stored.body, view.include_usage, usage).into())
+        }
+        (true, false) => replay::to_json(endpoint, &stored.body, usage).map(Bytes::from),
+        (false, true) => {
+            replay::to_sse(endpoint, &stored.body, view.include_usage).map(Bytes::from)
+        }
+        (false, false) => Ok(stored.body.clone()),
+    };
+    let body = match body {
+        Ok(body) => body,
+        Err(why) => {
+            // Nothing wrong reaches the client: a peer answers instead.
+            log::warn!(
+                "{}: entry {} cannot be replayed: {why}",
+                ctx.request_id,
+                entry.id
+            );
+            events::cache_lookup("exact", "unreplayable");
+            status(ctx, "BYPASS");
+            return Ok(Looked::Miss(None));
+        }
+    };
+    let content_type = match (stored.streamed == view.stream, view.stream) {
+        (true, _) => stored.content_type.as_str(),
+        (false, true) => "text/event-stream",
+        (false, false) => "application/json",
+    };
+    status(
+        ctx,
+        if similarity.is_some() {
+            "SEMANTIC_HIT"
+        } else {
+            "HIT"
+        },
+    );
+    ctx.record.cache_id = Some(entry.id.clone());
+    ctx.record.cache_similarity = similarity;
+    ctx.record.usage = Some(usage);
+    ctx.record.response_model = Some(stored.model.clone());
+    ctx.header("x-cache-key", entry.id.clone());
+    if let Some(similarity) = similarity {
+        ctx.header("x-cache-similarity", format!("{similarity:.4}"));
+    }
+    ctx.header("age", entry.age(Instant::now()).as_secs().to_string());
+    events::cache_saved(usage.total_tokens());
+    ctx.record.first_byte = Some(ctx.start.elapsed());
+    respond::write(session, ctx, 200, content_type, body)
+        .await
+        .map_err(|_| Stop::ClientGone(AbortStage::MidStream))?;
+    ctx.overhead_ends("hit");
+    Ok(Looked::Answered)
+}
+
+impl Fill {
+    /// The answer has begun; only a plain 200 is worth collecting.
+    pub(super) fn head(&mut self, status: u16, content_type: &str, encoded: bool) {
+        if status == 200 && !encoded {
+            self.streamed = content_type.starts_with("text/event-stream");
+            self.content_type = content_type.to_owned();
+            self.body = Some(Vec::new());
+        }
+    }
+
+    /// A part of it.
+    pub(super) fn part(&mut self, part: &[u8]) {
+        let Some(body) = &mut self.body else { return };
+        if (body.len() + part.len()) as u64 > self.cache.config().max_entry_bytes {
+            self.body = None;
+            events::cache_write_skipped("too_large");
+        } else {
+            body.extend_from_slice(part);
+        }
+    }
+
+    /// The answer is complete.
+    ///
+    /// One that was cut by its token limit deserves to be repeated to those who set the same limit, but not to be given
+    /// to a question in other words.
+    pub(super) fn store(self, usage: Usage, model: &str, finish: Option<Finish>) {
+        let Some(body) = self.body else { return };
+        if finish.is_some_and(|finish| !finish.is_proper()) {
+            events::cache_write_skipped("finish_reason");
+            return;
+        }
+        let answer = Answer {
+            endpoint: self.endpoint.name(),
+            streamed: self.streamed,
+            content_type: self.content_type,
+            body: Bytes::from(body),
+            input_tokens: usage.input_tokens,
+            output_tokens: usage.output_tokens,
+            model: model.to_owned(),
+        };
+        let vector = self
+            .vector
+            .filter(|_| finish.is_some_and(Finish::is_natural));
+        let stored = self
+            .cache
+            .put(&self.identity, answer, self.ttl, vector, Instant::now());
+        if let Stored::TooLarge = stored {
+            events::cache_write_skipped("too_large");
+        }
+    }
+}

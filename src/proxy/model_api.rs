@@ -1,0 +1,272 @@
+//! Requests of the model API: understood, limited, looked up, sent on, metered.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use pingora::prelude::Session;
+
+use super::cached::{self, Looked};
+use super::ctx::{Ctx, Upgrade};
+use super::dispatch::{Outgoing, Upload};
+use super::report::no_peer;
+use super::stop::Stop;
+use super::tee::{Learn, Tee};
+use super::{Handled, Proxy, intake};
+use crate::admit::{Identified, Need, Reservation, Subject, presented_key};
+use crate::balance::Demand;
+use crate::config::model::{Dimension, Route};
+use crate::llm::Endpoint;
+use crate::llm::error::ApiError;
+use crate::llm::request::RequestView;
+use crate::metrics::events;
+use crate::state::Pool;
+
+impl Proxy {
+    /// Answers one request.
+    pub(super) async fn handle(
+        &self,
+        session: &mut Session,
+        ctx: &mut Ctx,
+    ) -> Result<Handled, Stop> {
+        authenticate(session, ctx)?;
+        let head = session.req_header();
+        if session.is_upgrade_req() {
+            return self.upgrade(session, ctx).await;
+        }
+        match Endpoint::of(&head.method, head.uri.path()) {
+            Some(endpoint) => self.model_api(session, ctx, endpoint).await?,
+            None if self.merges_models(session, ctx) => self.models(session, ctx).await?,
+            None => self.pass(session, ctx).await?,
+        }
+        Ok(Handled::Answered)
+    }
+
+    async fn model_api(
+        &self,
+        session: &mut Session,
+        ctx: &mut Ctx,
+        endpoint: Endpoint,
+    ) -> Result<(), Stop> {
+        let body = intake::read(session, ctx, ctx.snapshot.config.max_body).await?;
+        // A body that we do not understand is for the peer to refuse in its own words.
+        let view = RequestView::parse(endpoint, &body).ok();
+        let model = view.as_ref().and_then(|view| view.model.as_deref());
+        ctx.record.model = model.map(str::to_owned);
+        ctx.record.stream = view.as_ref().is_some_and(|view| view.stream);
+        let (route, pool) = find_route(session, ctx, model)?;
+
+        let text_bytes = view
+            .as_ref()
+            .map_or(body.len() as u64, |view| view.prompt_text_bytes);
+        let non_ascii_bytes = view.as_ref().map_or(0, |view| view.non_ascii_bytes);
+        let model = model.unwrap_or_default().to_owned();
+        let estimator = pool.balance.estimator();
+        let prompt_tokens = estimator.prompt_tokens(&model, text_bytes, non_ascii_bytes);
+        let output_tokens = match endpoint {
+            Endpoint::Embeddings => 0,
+            _ => {
+                let most = view.as_ref().and_then(|view| view.max_output_tokens);
+                estimator.output_tokens(&model, prompt_tokens, most)
+            }
+        };
+
+        let reservation = reserve(
+            ctx,
+            Need {
+                input: prompt_tokens,
+                output: output_tokens,
+            },
+        )?;
+        let mut fill = None;
+        if let Some(view) = &view {
+            match cached::look_up(session, ctx, endpoint, view, &route).await? {
+                Looked::Answered => {
+                    if let Some(mut reservation) = reservation {
+                        reservation.answered_from_cache();
+                    }
+                    return Ok(());
+                }
+                Looked::Miss(filled) => fill = filled,
+            }
+        }
+
+        let outgoing = Outgoing {
+            demand: Demand {
+                prompt_tokens,
+                output_tokens,
+                client_hash: client_hash(ctx),
+            },
+            upload: Upload::Whole(body),
+            pool: Arc::clone(&pool),
+        };
+        let answer = match self.dispatch(session, ctx, &outgoing).await {
+            Ok(answer) => answer,
+            Err(stop) => {
+                // A refusal costs its request, not its tokens. For a client that left a peer may have read the prompt.
+                if let (Some(mut reservation), Stop::Refused(_)) = (reservation, &stop) {
+                    reservation.settle(0, Instant::now());
+                }
+                return Err(stop);
+            }
+        };
+        drop(outgoing);
+        let learn = Learn {
+            pool: Arc::clone(&pool),
+            model,
+            text_bytes,
+            non_ascii_bytes,
+            text_only: view.as_ref().is_some_and(|view| !view.has_images),
+            prompt_tokens,
+        };
+        let mut tee = Tee::metering(endpoint, reservation, learn, fill);
+        dispatch_headers(ctx);
+        let relayed = self.relay(session, ctx, &pool, answer, &mut tee).await;
+        ctx.record.usage = tee.usage();
+        ctx.record.response_model = tee.model().map(str::to_owned);
+        ctx.record.finish_reason = tee.finish_reason().map(str::to_owned);
+        ctx.record.tokens = tee.token_times();
+        if relayed.is_ok() && ctx.record.error_type.is_empty() {
+            let usage = ctx.record.usage.unwrap_or_default();
+            events::answered(
+                &pool.conf.name,
+                ctx.start.elapsed(),
+                usage.input_tokens,
+                usage.output_tokens,
+            );
+        }
+        relayed
+    }
+
+    async fn upgrade(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Handled, Stop> {
+        let (_, pool) = find_route(session, ctx, None)?;
+        let outgoing = Outgoing {
+            demand: Demand {
+                prompt_tokens: 0,
+                output_tokens: 0,
+                client_hash: client_hash(ctx),
+            },
+            upload: Upload::Streaming,
+            pool: Arc::clone(&pool),
+        };
+        match self.lease(session, ctx, &outgoing, &[]).await? {
+            Some(lease) => {
+                ctx.record.attempts = 1;
+                ctx.record.upstream = Some(lease.addr().to_string());
+                ctx.upgrade = Some(Upgrade {
+                    lease,
+                    timeouts: pool.conf.timeouts,
+                });
+                Ok(Handled::Upgrade)
+            }
+            None => Err(no_peer(&pool).into()),
+        }
+    }
+}
+
+/// Who asks?
+fn authenticate(session: &Session, ctx: &mut Ctx) -> Result<(), Stop> {
+    match ctx
+        .snapshot
+        .keys
+        .identify(presented_key(&session.req_header().headers))
+    {
+        Identified::Open => Ok(()),
+        Identified::Known(client) => {
+            ctx.client = Some(client);
+            Ok(())
+        }
+        Identified::Missing => Err(ApiError::missing_key().into()),
+        Identified::Unknown => Err(ApiError::unknown_key().into()),
+    }
+}
+
+/// Which pool?
+pub(super) fn find_route(
+    session: &Session,
+    ctx: &mut Ctx,
+    model: Option<&str>,
+) -> Result<(Arc<Route>, Arc<Pool>), Stop> {
+    let path = session.req_header().uri.path();
+    let found = ctx.snapshot.routes.find(path, model).cloned();
+    let pool = found
+        .as_ref()
+        .and_then(|route| ctx.snapshot.pools.get(&route.pool))
+        .cloned();
+    match (found, pool) {
+        (Some(route), Some(pool)) => {
+            ctx.route = Some(Arc::clone(&route));
+            Ok((route, pool))
+        }
+        _ => Err(ApiError::no_route(path, model).into()),
+    }
+}
+
+/// How much may they still send? `None` when no limit is configured.
+pub(super) fn reserve(ctx: &mut Ctx, need: Need) -> Result<Option<Reservation>, Stop> {
+    if ctx.snapshot.config.limits.is_empty() {
+        return Ok(None);
+    }
+    let address;
+    let subject = match &ctx.client {
+        Some(client) => Subject::from(client.as_ref()),
+        None => {
+            address = ctx.client_ip.map(network).unwrap_or_default();
+            Subject {
+                key: &address,
+                tenant: "",
+                tier: None,
+            }
+        }
+    };
+    let now = Instant::now();
+    match ctx.snapshot.limiter.reserve(&subject, need, now) {
+        Ok(reservation) => {
+            events::limit_decision("none", "admitted");
+            ctx.headers.extend(reservation.headers(now).pairs());
+            Ok(Some(reservation))
+        }
+        Err(denied) => {
+            let dimension = match denied.dimension {
+                Dimension::Key => "key",
+                Dimension::Tenant => "tenant",
+            };
+            events::limit_decision(dimension, "refused");
+            ctx.record.limit_bound = Some(dimension);
+            ctx.headers.extend(denied.rates.pairs());
+            Err(ApiError::rate_limited(&denied.to_string(), denied.retry_after).into())
+        }
+    }
+}
+
+/// Whose limits an address counts for: a host's own in IPv4, the /64 that one customer has in IPv6.
+fn network(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => {
+            let prefix = u128::from(ip) & !u128::from(u64::MAX);
+            format!("{}/64", Ipv6Addr::from(prefix))
+        }
+    }
+}
+
+/// What `ip_hash` goes by. Unkeyed, so that a restart and a second host send a client to the same peer.
+pub(super) fn client_hash(ctx: &Ctx) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    ctx.client_ip.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Says how the answer came about.
+pub(super) fn dispatch_headers(ctx: &mut Ctx) {
+    if let Some(upstream) = ctx.record.upstream.clone() {
+        ctx.header("x-tollgate-upstream", upstream);
+    }
+    if ctx.record.attempts > 1 {
+        ctx.header("x-tollgate-attempts", ctx.record.attempts.to_string());
+    }
+    if let Some(queued) = ctx.record.queued {
+        ctx.header("x-tollgate-queue-ms", queued.as_millis().to_string());
+    }
+}

@@ -1,0 +1,110 @@
+//! `GET /v1/models`: the union of what the pools serve.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use pingora::http::RequestHeader;
+use pingora::prelude::Session;
+use tokio::task::JoinSet;
+
+use super::ctx::Ctx;
+use super::stop::Stop;
+use super::{Proxy, respond};
+use crate::admit::Need;
+use crate::balance::{Demand, Lease, Pick};
+use crate::config::model::Timeouts;
+use crate::exchange::Client;
+use crate::llm::error::ApiError;
+use crate::llm::models;
+use crate::metrics::events::AbortStage;
+
+/// A pool that takes longer is left out of the list.
+const LIST_LIMIT: Duration = Duration::from_secs(5);
+/// Largest list that is read, in bytes.
+const MOST_LIST: usize = 4 * 1024 * 1024;
+
+impl Proxy {
+    /// Whether this request asks for the list of models and there is more than one list to merge.
+    pub(super) fn merges_models(&self, session: &Session, ctx: &Ctx) -> bool {
+        let head = session.req_header();
+        head.method == http::Method::GET
+            && head.uri.path() == "/v1/models"
+            && ctx.snapshot.pools.len() > 1
+    }
+
+    pub(super) async fn models(&self, session: &mut Session, ctx: &mut Ctx) -> Result<(), Stop> {
+        let _held = super::model_api::reserve(ctx, Need::default())?;
+        let mut asked = JoinSet::new();
+        for (order, conf) in ctx.snapshot.config.pools.iter().enumerate() {
+            let Some(pool) = ctx.snapshot.pools.get(&conf.name) else {
+                continue;
+            };
+            let demand = Demand {
+                prompt_tokens: 0,
+                output_tokens: 0,
+                client_hash: 0,
+            };
+            let Pick::Lease(lease) = pool.balance.pick(&demand, &[], Instant::now()) else {
+                continue;
+            };
+            let mut timeouts = pool.conf.timeouts;
+            timeouts.total = timeouts.total.min(LIST_LIMIT);
+            let client = Arc::clone(&self.client);
+            asked.spawn(async move { (order, list(&client, lease, timeouts).await) });
+        }
+        let began = Instant::now();
+        let mut lists = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                answered = asked.join_next() => match answered {
+                    Some(Ok((order, Some(list)))) => lists.push((order, list)),
+                    Some(_) => {}
+                    None => break,
+                },
+                _ = session.read_body_or_idle(true) => return Err(Stop::ClientGone(AbortStage::BeforeFirstByte)),
+            }
+        }
+        ctx.waited_since(began);
+        if lists.is_empty() {
+            return Err(ApiError::no_peer("of any model list", Duration::from_secs(1)).into());
+        }
+        // In the order of the file, whoever answered first.
+        lists.sort_unstable_by_key(|(order, _)| *order);
+        let lists: Vec<&[u8]> = lists.iter().map(|(_, list)| list.as_ref()).collect();
+        let merged = models::merge(&lists);
+        respond::write(
+            session,
+            ctx,
+            200,
+            "application/json",
+            Bytes::from(merged.body),
+        )
+        .await
+        .map_err(|_| Stop::ClientGone(AbortStage::MidStream))
+    }
+}
+
+async fn list(client: &Client, lease: Lease, timeouts: Timeouts) -> Option<Bytes> {
+    let mut head = RequestHeader::build("GET", b"/v1/models", None).ok()?;
+    head.insert_header("host", lease.peer().label().as_ref())
+        .ok()?;
+    let mut exchange = client
+        .open(lease.addr(), timeouts, Instant::now())
+        .await
+        .ok()?;
+    let answer = exchange.ask(Box::new(head), Bytes::new()).await.ok()?;
+    if !answer.status.is_success() {
+        return None;
+    }
+    let mut body = BytesMut::new();
+    while let Some(part) = exchange.chunk().await.ok()? {
+        if body.len() + part.len() > MOST_LIST {
+            return None;
+        }
+        body.extend_from_slice(&part);
+    }
+    exchange.release(client).await;
+    Some(body.freeze())
+}

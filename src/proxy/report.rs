@@ -1,0 +1,114 @@
+//! What an exchange says of its peer, and what a failed one means to the client.
+
+use std::time::{Duration, Instant};
+
+use pingora::http::ResponseHeader;
+
+use crate::balance::{self, Change, Lease, Outcome};
+use crate::config::model::Timeouts;
+use crate::exchange::Failure;
+use crate::llm::ApiError;
+use crate::state::Pool;
+
+/// How long a peer that said 429 without a time is left alone.
+const BRIEF_COOL_DOWN: Duration = Duration::from_secs(1);
+
+/// Tells the pool what a peer's status says of its health.
+pub(super) fn report_status(pool: &Pool, lease: &mut Lease, head: &ResponseHeader) {
+    let now = Instant::now();
+    let outcome = match head.status.as_u16() {
+        429 => Outcome::CoolDown(retry_after(head).unwrap_or(BRIEF_COOL_DOWN)),
+        500.. => Outcome::Failed(balance::Failure::Status),
+        _ => {
+            let change = lease.first_byte(now);
+            told(pool, lease, change);
+            return;
+        }
+    };
+    let change = pool.balance.report(lease, outcome, now);
+    told(pool, lease, change);
+}
+
+pub(super) fn report_failure(pool: &Pool, lease: &mut Lease, failure: &Failure) {
+    let kind = match failure {
+        Failure::Connect(_) => balance::Failure::Connect,
+        Failure::FirstByteTimeout => balance::Failure::FirstByteTimeout,
+        Failure::Reset(_)
+        | Failure::Broken(_)
+        | Failure::BetweenChunksTimeout
+        | Failure::TotalTimeout => balance::Failure::Reset,
+    };
+    let change = pool
+        .balance
+        .report(lease, Outcome::Failed(kind), Instant::now());
+    told(pool, lease, change);
+}
+
+/// Logs what a report changed.
+fn told(pool: &Pool, lease: &Lease, change: Change) {
+    let (pool, peer) = (&pool.conf.name, lease.peer().label());
+    match change {
+        Change::Ejected(time) => log::warn!("pool {pool}: peer {peer} is ejected for {time:?}"),
+        Change::CoolingDown(time) => {
+            log::info!("pool {pool}: peer {peer} asked to be left alone for {time:?}")
+        }
+        Change::Returned => log::info!("pool {pool}: peer {peer} is back"),
+        Change::Spared => log::warn!("pool {pool}: peer {peer} fails, but is the last one"),
+        Change::None | Change::ProbedDown | Change::ProbedUp => {}
+    }
+}
+
+fn retry_after(head: &ResponseHeader) -> Option<Duration> {
+    let seconds = head
+        .headers
+        .get("retry-after")?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// The answer was complete: the peer does its work.
+pub(super) fn report_success(pool: &Pool, lease: &mut Lease) {
+    let change = pool
+        .balance
+        .report(lease, Outcome::Succeeded, Instant::now());
+    told(pool, lease, change);
+}
+
+/// Nobody can serve the pool's requests now.
+pub(super) fn no_peer(pool: &Pool) -> ApiError {
+    let next = pool.balance.next_return(Instant::now()).unwrap_or_default();
+    ApiError::no_peer(&pool.conf.name, next.max(Duration::from_secs(1)))
+}
+
+/// Whether a status says that the peer failed.
+pub(super) fn failed(status: u16) -> bool {
+    status == 429 || status >= 500
+}
+
+/// What the client is told when the last attempt failed.
+pub(super) fn refusal(failure: &Failure, pool: &Pool) -> ApiError {
+    match failure {
+        Failure::Connect(_) => no_peer(pool),
+        _ => failure_error(failure, &pool.conf.timeouts),
+    }
+}
+
+/// A failure in the client's terms.
+pub(super) fn failure_error(failure: &Failure, timeouts: &Timeouts) -> ApiError {
+    match failure {
+        Failure::FirstByteTimeout => {
+            ApiError::upstream_timed_out("first byte", timeouts.first_byte)
+        }
+        Failure::BetweenChunksTimeout => {
+            ApiError::upstream_timed_out("further byte", timeouts.between_chunks)
+        }
+        Failure::TotalTimeout => ApiError::upstream_timed_out("end of the answer", timeouts.total),
+        Failure::Connect(_) | Failure::Reset(_) | Failure::Broken(_) => {
+            ApiError::upstream_broke(failure)
+        }
+    }
+}

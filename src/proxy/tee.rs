@@ -1,0 +1,284 @@
+//! Reads along with an answer: meters it, settles what was reserved, fills the cache. Never touches a byte of it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use pingora::http::ResponseHeader;
+
+use super::cached::Fill;
+use crate::admit::Reservation;
+use crate::balance::Lease;
+use crate::llm::answer::AnswerFacts;
+use crate::llm::meter::StreamMeter;
+use crate::llm::{Endpoint, Finish, Usage};
+use crate::metrics::events;
+use crate::state::Pool;
+
+/// Largest JSON answer that is kept for reading its usage, in bytes. Embeddings of large batches are larger; their
+/// usage is then estimated.
+const MOST_JSON: usize = 4 * 1024 * 1024;
+
+/// Reads along with one answer.
+pub(super) struct Tee {
+    kind: Kind,
+    status: u16,
+    fill: Option<Fill>,
+    reservation: Option<Reservation>,
+    learn: Option<Learn>,
+    first_token: Option<Instant>,
+    last_token: Option<Instant>,
+    completed: bool,
+}
+
+enum Kind {
+    /// Not an answer of a model: nothing to read.
+    Opaque,
+    /// Not known before the head.
+    Unknown(Endpoint),
+    Stream(Box<StreamMeter>),
+    Json {
+        endpoint: Endpoint,
+        body: Vec<u8>,
+        whole: bool,
+        facts: Option<AnswerFacts>,
+    },
+}
+
+/// What the estimates learn from a finished answer.
+pub(super) struct Learn {
+    pub(super) pool: Arc<Pool>,
+    pub(super) model: String,
+    pub(super) text_bytes: u64,
+    pub(super) non_ascii_bytes: u64,
+    /// The prompt is nothing but text.
+    pub(super) text_only: bool,
+    /// Estimated prompt tokens, for answers that say nothing of usage.
+    pub(super) prompt_tokens: u64,
+}
+
+impl Tee {
+    /// For answers that mean nothing to us.
+    pub(super) fn opaque(reservation: Option<Reservation>) -> Self {
+        Self::new(Kind::Opaque, reservation, None, None)
+    }
+
+    /// For answers of a model API.
+    pub(super) fn metering(
+        endpoint: Endpoint,
+        reservation: Option<Reservation>,
+        learn: Learn,
+        fill: Option<Fill>,
+    ) -> Self {
+        Self::new(Kind::Unknown(endpoint), reservation, Some(learn), fill)
+    }
+
+    fn new(
+        kind: Kind,
+        reservation: Option<Reservation>,
+        learn: Option<Learn>,
+        fill: Option<Fill>,
+    ) -> Self {
+        Self {
+            kind,
+            status: 0,
+            fill,
+            reservation,
+            learn,
+            first_token: None,
+            last_token: None,
+            completed: false,
+        }
+    }
+
+    /// The answer has begun.
+    pub(super) fn head(&mut self, head: &ResponseHeader) {
+        self.status = head.status.as_u16();
+        let kind = head
+            .headers
+            .get(http::header::CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok())
+            .unwrap_or("");
+        let encoded = head.headers.contains_key(http::header::CONTENT_ENCODING);
+        if let Some(fill) = &mut self.fill {
+            fill.head(self.status, kind, encoded);
+        }
+        if let Kind::Unknown(endpoint) = self.kind {
+            self.kind = if encoded {
+                Kind::Opaque
+            } else if kind.starts_with("text/event-stream") {
+                Kind::Stream(Box::new(StreamMeter::new(endpoint)))
+            } else {
+                Kind::Json {
+                    endpoint,
+                    body: Vec::new(),
+                    whole: true,
+                    facts: None,
+                }
+            };
+        }
+    }
+
+    /// A part of the answer is on its way to the client.
+    pub(super) fn part(&mut self, part: &Bytes, lease: &mut Lease) {
+        if let Some(fill) = &mut self.fill {
+            fill.part(part);
+        }
+        match &mut self.kind {
+            Kind::Opaque | Kind::Unknown(_) => lease.progress(0, Instant::now()),
+            Kind::Stream(meter) => {
+                let now = Instant::now();
+                let progress = meter.push(part);
+                lease.progress(meter.output_tokens(), now);
+                if progress.new_output_tokens > 0 {
+                    self.first_token.get_or_insert(now);
+                    self.last_token = Some(now);
+                    if let Some(reservation) = &mut self.reservation {
+                        reservation.progress(meter.output_tokens(), now);
+                    }
+                }
+            }
+            Kind::Json { body, whole, .. } => {
+                lease.progress(0, Instant::now());
+                *whole = *whole && body.len() + part.len() <= MOST_JSON;
+                if *whole {
+                    body.extend_from_slice(part);
+                }
+            }
+        }
+    }
+
+    /// What the client must get before a further event, after all that went to it so far.
+    pub(super) fn closing(&self) -> &'static [u8] {
+        match &self.kind {
+            Kind::Stream(meter) => meter.closing(),
+            _ => b"\n\n",
+        }
+    }
+
+    /// Whether the stream has said that it is over, although its connection has not.
+    pub(super) fn saw_the_end(&self) -> bool {
+        matches!(&self.kind, Kind::Stream(meter) if meter.ended())
+    }
+
+    /// The answer has come to its end: settle, learn and remember. Only the first call counts.
+    pub(super) fn complete(&mut self) {
+        if std::mem::replace(&mut self.completed, true) {
+            return;
+        }
+        let now = Instant::now();
+        if let Kind::Stream(meter) = &mut self.kind {
+            meter.end();
+        }
+        if let Kind::Json {
+            endpoint,
+            body,
+            whole: true,
+            facts,
+        } = &mut self.kind
+        {
+            *facts = Some(AnswerFacts::of(*endpoint, body));
+        }
+        let success = (200..300).contains(&self.status);
+        let usage = self.usage();
+        if let (Some(learn), Some(usage), true) = (
+            &self.learn,
+            self.reported_usage(),
+            success && self.text_only(),
+        ) {
+            learn.pool.balance.estimator().learn(
+                &learn.model,
+                learn.text_bytes,
+                learn.non_ascii_bytes,
+                usage.input_tokens,
+                usage.output_tokens,
+                now,
+            );
+        }
+        if let Some(mut reservation) = self.reservation.take() {
+            match (usage, success) {
+                (Some(usage), true) => {
+                    reservation.settle(usage.input_tokens + usage.output_tokens, now)
+                }
+                // An error costs its request, not its tokens.
+                (_, false) => reservation.settle(0, now),
+                (None, true) => drop(reservation),
+            }
+        }
+        if let Some(fill) = self.fill.take() {
+            let complete = match &self.kind {
+                Kind::Stream(meter) => meter.complete(),
+                Kind::Json {
+                    facts: Some(facts), ..
+                } => facts.complete,
+                _ => false,
+            };
+            if complete {
+                fill.store(
+                    usage.unwrap_or_default(),
+                    self.model().unwrap_or_default(),
+                    self.finish(),
+                );
+            } else {
+                events::cache_write_skipped(if success { "incomplete" } else { "status" });
+            }
+        }
+    }
+
+    /// Images and sound have tokens that their bytes say nothing of.
+    fn text_only(&self) -> bool {
+        self.learn.as_ref().is_some_and(|learn| learn.text_only)
+    }
+
+    /// Usage as the peer reported it, or counted from the stream.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        self.reported_usage().or_else(|| match &self.kind {
+            Kind::Stream(meter) => Some(Usage {
+                input_tokens: self.learn.as_ref().map_or(0, |learn| learn.prompt_tokens),
+                output_tokens: meter.output_tokens(),
+                ..Usage::default()
+            }),
+            _ => None,
+        })
+    }
+
+    fn reported_usage(&self) -> Option<Usage> {
+        match &self.kind {
+            Kind::Stream(meter) => meter.usage(),
+            Kind::Json { facts, .. } => facts.as_ref()?.usage,
+            _ => None,
+        }
+    }
+
+    /// How the answer ended.
+    fn finish(&self) -> Option<Finish> {
+        match &self.kind {
+            Kind::Stream(meter) => meter.finish(),
+            Kind::Json { facts, .. } => facts.as_ref()?.finish,
+            _ => None,
+        }
+    }
+
+    /// The model that answered.
+    pub(super) fn model(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Stream(meter) => meter.model(),
+            Kind::Json { facts, .. } => facts.as_ref()?.model.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Why the model stopped.
+    pub(super) fn finish_reason(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Stream(meter) => meter.finish_reason(),
+            Kind::Json { facts, .. } => facts.as_ref()?.finish_reason.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// When the first and the last token passed.
+    pub(super) fn token_times(&self) -> Option<(Instant, Instant)> {
+        Some((self.first_token?, self.last_token?))
+    }
+}

@@ -1,0 +1,137 @@
+//! Configuration + old snapshot -> new snapshot.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::snapshot::{Pool, Snapshot};
+use crate::admit::{KeyTable, Limiter, Queue};
+use crate::balance;
+use crate::cache::{Cache, Embedder};
+use crate::config::model::{self, Config};
+use crate::metrics::access_log::AccessLog;
+use crate::route::RouteTable;
+
+/// Builds the snapshot of `config`, taking over from `old` whatever stays.
+///
+/// # Errors
+/// When the access log cannot be opened; nothing of `old` was changed then.
+pub(super) fn build(config: Config, old: Option<&Snapshot>, now: Instant) -> io::Result<Snapshot> {
+    let access_log = access_log(&config, old)?;
+    let limiter = match old {
+        Some(old) => Limiter::reconfigured(&old.limiter, &config.limits),
+        None => Limiter::new(&config.limits),
+    };
+    Ok(Snapshot {
+        generation: old.map_or(1, |old| old.generation + 1),
+        routes: RouteTable::new(&config),
+        keys: KeyTable::new(config.keys.as_deref(), &config.tiers),
+        limiter: Arc::new(limiter),
+        pools: pools(&config, old, now),
+        caches: caches(&config, old)?,
+        access_log,
+        config,
+    })
+}
+
+fn access_log(config: &Config, old: Option<&Snapshot>) -> io::Result<AccessLog> {
+    if let Some(old) = old.filter(|old| old.config.access_log == config.access_log) {
+        return Ok(old.access_log.clone());
+    }
+    match &config.access_log {
+        model::AccessLog::Off => Ok(AccessLog::off()),
+        model::AccessLog::Stdout => AccessLog::stdout(),
+        model::AccessLog::File(path) => AccessLog::file(path).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("access_log: {}: {error}", path.display()),
+            )
+        }),
+    }
+}
+
+fn pools(config: &Config, old: Option<&Snapshot>, now: Instant) -> HashMap<String, Arc<Pool>> {
+    config
+        .pools
+        .iter()
+        .map(|conf| {
+            let before = old.and_then(|old| old.pools.get(&conf.name));
+            (
+                conf.name.clone(),
+                Arc::new(pool(conf, before.map(Arc::as_ref), now)),
+            )
+        })
+        .collect()
+}
+
+fn pool(conf: &model::Pool, old: Option<&Pool>, now: Instant) -> Pool {
+    let queue = match old {
+        Some(old) => {
+            old.queue.reconfigure(&conf.queue);
+            Arc::clone(&old.queue)
+        }
+        None => Arc::new(Queue::new(&conf.queue)),
+    };
+    let balance = match old {
+        Some(old) => balance::Pool::reconfigured(&old.balance, conf, None, now),
+        None => {
+            let waiting = Arc::clone(&queue);
+            balance::Pool::new(conf, Arc::new(move || waiting.wake()), now)
+        }
+    };
+    // More peers or a higher `max_requests` may be room for those who wait.
+    queue.wake();
+    Pool {
+        conf: conf.clone(),
+        balance,
+        queue,
+    }
+}
+
+fn caches(config: &Config, old: Option<&Snapshot>) -> io::Result<HashMap<String, Arc<Cache>>> {
+    let mut embedders: Vec<Arc<Embedder>> = Vec::new();
+    if let Some(old) = old {
+        for cache in old.caches.values() {
+            if let Some(embedder) = cache.embedder() {
+                embedders.push(Arc::clone(embedder));
+            }
+        }
+    }
+    config
+        .caches
+        .iter()
+        .map(|conf| {
+            let kept = old
+                .and_then(|old| old.caches.get(&conf.name))
+                .filter(|cache| cache.config() == conf);
+            let cache = match kept {
+                Some(cache) => Arc::clone(cache),
+                None => Arc::new(Cache::new(conf, embedder(conf, &mut embedders))?),
+            };
+            Ok((conf.name.clone(), cache))
+        })
+        .collect()
+}
+
+/// One embedder serves all caches that name the same model in the same way.
+fn embedder(conf: &model::Cache, running: &mut Vec<Arc<Embedder>>) -> Option<Arc<Embedder>> {
+    let wanted = &conf.semantic.as_ref()?.embedder;
+    if let Some(embedder) = running.iter().find(|running| running.config() == wanted) {
+        return Some(Arc::clone(embedder));
+    }
+    match Embedder::start(wanted) {
+        Ok(embedder) => {
+            let embedder = Arc::new(embedder);
+            running.push(Arc::clone(&embedder));
+            Some(embedder)
+        }
+        Err(error) => {
+            log::warn!(
+                "caches.{}.semantic: {error}; serving exact repeats only",
+                conf.name
+            );
+            None
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The current snapshot and how it is replaced.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::build::build;
+use super::snapshot::Snapshot;
+use crate::config;
+use crate::config::model::Config;
+use crate::metrics::events;
+
+/// Holds the current snapshot.
+pub struct Live {
+    path: PathBuf,
+    current: ArcSwap<Snapshot>,
+    last: Mutex<LastRead>,
+    /// The configuration of the first start, whose addresses are the ones that are bound.
+    bound: Config,
+    /// Only one reload at a time.
+    reloading: Mutex<()>,
+    changed: Notify,
+}
+
+/// How the last reading of the file went.
+#[derive(Debug, Clone)]
+pub struct LastRead {
+    /// When it was read.
+    pub at: SystemTime,
+    /// Why it was refused; `None` when it is live.
+    pub refused: Option<String>,
+    /// What deserves a look although it is live.
+    pub warnings: Vec<String>,
+    /// Settings that differ from what runs and wait for a restart.
+    pub needs_restart: Vec<String>,
+}
+
+/// A reload that took place.
+#[derive(Debug, Clone)]
+pub struct Reloaded {
+    /// Number of the configuration that is live now.
+    pub generation: u64,
+    /// Settings that wait for a restart.
+    pub needs_restart: Vec<String>,
+}
+
+/// A configuration that was not taken, with every reason.
+#[derive(Debug, Clone)]
+pub struct Refused(pub String);
+
+impl Live {
+    /// Reads the file for the first time.
+    ///
+    /// # Errors
+    /// Every error of the file, or why what it names could not be set up.
+    pub fn start(path: &Path) -> Result<Self, Refused> {
+        let loaded = config::load(path).map_err(|errors| Refused(errors.to_string()))?;
+        let snapshot = build(loaded.config, None, Instant::now())
+            .map_err(|error| Refused(error.to_string()))?;
+        for warning in &loaded.warnings {
+            log::warn!("{warning}");
+        }
+        events::config_read("accepted");
+        events::config_live(snapshot.generation);
+        Ok(Self {
+            path: path.to_owned(),
+            bound: snapshot.config.clone(),
+            current: ArcSwap::from_pointee(snapshot),
+            last: Mutex::new(LastRead {
+                at: SystemTime::now(),
+                refused: None,
+                warnings: loaded.warnings,
+                needs_restart: Vec::new(),
+            }),
+            reloading: Mutex::new(()),
+            changed: Notify::new(),
+        })
+    }
+
+    /// The file that is read.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The current snapshot.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// How the last reading went.
+    pub fn last_read(&self) -> LastRead {
+        self.last.lock().clone()
+    }
+
+    /// Resolves when the next reload has taken place.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Reads the file again and, if it is valid, makes it live. `cause` is for the log.
+    ///
+    /// # Errors
+    /// Every error of the file; the old configuration stays.
+    pub fn reload(&self, cause: &str) -> Result<Reloaded, Refused> {
+        let _one_at_a_time = self.reloading.lock();
+        let old = self.snapshot();
+        let read = config::load(&self.path)
+            .map_err(|errors| errors.to_string())
+            .and_then(|loaded| {
+                let needs_restart = needs_restart(&self.bound, &loaded.config);
+                build(loaded.config, Some(&old), Instant::now())
+                    .map(|snapshot| (snapshot, loaded.warnings, needs_restart))
+                    .map_err(|error| error.to_string())
+            });
+        let (snapshot, warnings, needs_restart) = match read {
+            Ok(read) => read,
+            Err(errors) => {
+                log::error!("configuration refused ({cause}), the old one stays:\n{errors}");
+                events::config_read("refused");
+                let mut last = self.last.lock();
+                last.at = SystemTime::now();
+                last.refused = Some(errors.clone());
+                return Err(Refused(errors));
+            }
+        };
+        let generation = snapshot.generation;
+        self.current.store(Arc::new(snapshot));
+        for warning in &warnings {
+            log::warn!("{warning}");
+        }
+        for setting in &needs_restart {
+            log::warn!("{setting}: changed, takes effect at the next restart");
+        }
+        log::info!("configuration {generation} is live ({cause})");
+        events::config_read("accepted");
+        events::config_live(generation);
+        *self.last.lock() = LastRead {
+            at: SystemTime::now(),
+            refused: None,
+            warnings,
+            needs_restart: needs_restart.clone(),
+        };
+        self.changed.notify_waiters();
+        Ok(Reloaded {
+            generation,
+            needs_restart,
+        })
+    }
+}
+
+/// Settings that only a restart can change and that differ from what runs.
+fn needs_restart(bound: &Config, new: &Config) -> Vec<String> {
+    [
+        ("listen", bound.listen != new.listen),
+        ("admin.address", bound.admin != new.admin),
+        ("threads", bound.threads != new.threads),
+    ]
+    .into_iter()
+    .filter(|(_, differs)| *differs)
+    .map(|(setting, _)| setting.to_owned())
+    .collect()
+}

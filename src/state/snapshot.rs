@@ -1,0 +1,41 @@
+//! One configuration with all that lives under it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::admit::{KeyTable, Limiter, Queue};
+use crate::balance;
+use crate::cache::Cache;
+use crate::config::model::{self, Config};
+use crate::metrics::access_log::AccessLog;
+use crate::route::RouteTable;
+
+/// Everything a request needs, as of one configuration. A request loads it once and keeps it to its end.
+pub struct Snapshot {
+    /// Number of the configuration, 1 at start.
+    pub generation: u64,
+    /// The configuration itself.
+    pub config: Config,
+    /// Which pool a request goes to.
+    pub routes: RouteTable,
+    /// Who may send.
+    pub keys: KeyTable,
+    /// How much they may send.
+    pub limiter: Arc<Limiter>,
+    /// Pools by name.
+    pub pools: HashMap<String, Arc<Pool>>,
+    /// Caches by name.
+    pub caches: HashMap<String, Arc<Cache>>,
+    /// Where lines about requests go.
+    pub access_log: AccessLog,
+}
+
+/// A pool with its waiting room.
+pub struct Pool {
+    /// As configured.
+    pub conf: model::Pool,
+    /// Peers, their load and health, and how one is chosen.
+    pub balance: balance::Pool,
+    /// Where requests wait while every peer is full.
+    pub queue: Arc<Queue>,
+}

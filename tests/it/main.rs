@@ -1,0 +1,19 @@
+//! Integration tests: the real binary, real sockets, simulated and hand-made peers.
+
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+mod bodies;
+mod caching;
+mod clients;
+mod command_line;
+mod gone;
+mod layers;
+mod limits;
+mod queueing;
+mod reloads;
+mod retries;
+mod shutdown;
+mod sight;
+mod streams;

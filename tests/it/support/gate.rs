@@ -1,0 +1,186 @@
+//! The proxy under test: the real binary with a configuration of its own.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::client::{self, Answer};
+use super::{free_address, until};
+
+/// A running Tollgate; ends with the test.
+pub struct Gate {
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
+    pub config: PathBuf,
+    folder: TempDir,
+    child: Child,
+}
+
+impl Gate {
+    /// Starts the binary with `rest` below the `listen` and `admin` sections and waits until it answers.
+    pub async fn start(rest: &str) -> Self {
+        let folder = tempfile::tempdir().expect("folder");
+        let (address, admin) = (free_address(), free_address());
+        let config = folder.path().join("tollgate.yaml");
+        fs::write(&config, text(address, admin, rest)).expect("config");
+        let child = binary()
+            .args(["run", "--config"])
+            .arg(&config)
+            .stdout(fs::File::create(folder.path().join("stdout")).expect("file"))
+            .stderr(fs::File::create(folder.path().join("stderr")).expect("file"))
+            .spawn()
+            .expect("starts");
+        let gate = Self {
+            address,
+            admin,
+            config,
+            folder,
+            child,
+        };
+        until("tollgate answers", || async {
+            client::get(admin, "/healthz").await.is_ok()
+                && tokio::net::TcpStream::connect(address).await.is_ok()
+        })
+        .await;
+        gate
+    }
+
+    /// One pool named `pool` of these peers with health checks off, and `rest` at the top level.
+    pub async fn before(peers: &[SocketAddr], rest: &str) -> Self {
+        Self::start(&format!("{}{rest}", pool(peers, ""))).await
+    }
+
+    /// Writes another configuration in place of the first.
+    pub fn rewrite(&self, rest: &str) {
+        fs::write(&self.config, text(self.address, self.admin, rest)).expect("config");
+    }
+
+    /// The whole text of a configuration with this gate's addresses.
+    pub fn text(&self, rest: &str) -> String {
+        text(self.address, self.admin, rest)
+    }
+
+    /// `POST /api/v1/reload`.
+    pub async fn reload(&self) -> Answer {
+        client::send(self.admin, "POST", "/api/v1/reload", &[], b"")
+            .await
+            .expect("admin answers")
+    }
+
+    /// `GET /api/v1/status`.
+    pub async fn status(&self) -> Value {
+        client::get(self.admin, "/api/v1/status")
+            .await
+            .expect("admin answers")
+            .json()
+    }
+
+    /// The value of one series, named as in the text format; 0 when it is not there.
+    pub async fn metric(&self, series: &str) -> f64 {
+        let text = client::get(self.admin, "/metrics")
+            .await
+            .expect("admin answers")
+            .text();
+        text.lines()
+            .filter_map(|line| line.rsplit_once(' '))
+            .find(|(name, _)| *name == series)
+            .map_or(0.0, |(_, value)| value.parse().expect("a number"))
+    }
+
+    /// Asserts that nothing is counted as running any more.
+    pub async fn is_at_rest(&self) {
+        until("every gauge is zero", || async {
+            let text = client::get(self.admin, "/metrics")
+                .await
+                .expect("admin answers")
+                .text();
+            [
+                "tollgate_inflight_requests",
+                "tollgate_queue_requests",
+                "tollgate_queue_bytes",
+                "tollgate_queue_tokens",
+                "tollgate_peer_inflight_requests",
+                "tollgate_ratelimit_inflight_requests",
+            ]
+            .iter()
+            .all(|gauge| {
+                text.lines()
+                    .filter(|line| {
+                        line.starts_with(&format!("{gauge} "))
+                            || line.starts_with(&format!("{gauge}{{"))
+                    })
+                    .all(|line| line.ends_with(" 0"))
+            })
+        })
+        .await;
+    }
+
+    /// Sends a signal by name, as `kill` knows it.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status()
+            .expect("kill runs");
+        assert!(status.success());
+    }
+
+    /// Waits for the process to end by itself.
+    pub async fn ended(&mut self) -> ExitStatus {
+        loop {
+            if let Some(status) = self.child.try_wait().expect("waits") {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// What it wrote to standard output: the access log unless configured otherwise.
+    pub fn stdout(&self) -> String {
+        fs::read_to_string(self.folder.path().join("stdout")).expect("file")
+    }
+
+    /// What it logged.
+    pub fn stderr(&self) -> String {
+        fs::read_to_string(self.folder.path().join("stderr")).expect("file")
+    }
+
+    /// Its folder, for files of the test.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- tollgate's log ---\n{}", self.stderr());
+        }
+    }
+}
+
+/// The binary under test.
+pub fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// A pool named `pool` of these peers with health checks off; `more` are further keys, indented by four.
+pub fn pool(peers: &[SocketAddr], more: &str) -> String {
+    let peers: String = peers
+        .iter()
+        .map(|peer| format!("      - address: {peer}\n"))
+        .collect();
+    format!("pools:\n  pool:\n    health: off\n{more}    peers:\n{peers}")
+}
+
+fn text(address: SocketAddr, admin: SocketAddr, rest: &str) -> String {
+    format!("listen:\n  - address: {address}\nadmin:\n  address: {admin}\nthreads: 2\n{rest}")
+}

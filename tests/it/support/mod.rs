@@ -1,0 +1,46 @@
+//! Builders for what the tests need: the proxy under test, peers, clients.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "builders shared by the test files, not all used by each"
+)]
+
+pub mod client;
+pub mod gate;
+pub mod peer;
+
+use std::future::Future;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// An address that nobody listens on.
+pub fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("bound")
+}
+
+/// Asks until the answer is yes. The limit only ends a test that would hang.
+pub async fn until<F: Future<Output = bool>>(what: &str, mut ask: impl FnMut() -> F) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !ask().await {
+        assert!(Instant::now() < end, "never happened: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// The folder of recorded data, or `None` with a clear word when it is absent.
+pub fn data(folder: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("TOLLGATE_DATA")
+        .map_or_else(
+            || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
+            PathBuf::from,
+        )
+        .join(folder);
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!("skipped: {} is absent", path.display());
+    None
+}
