@@ -52,9 +52,13 @@ pub async fn watch_forever(live: Arc<Live>) {
 }
 
 fn watch(path: &Path, poke: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
-    let watcher = notify::recommended_watcher(move |_| {
-        // A full channel already says that there is something to look at.
-        let _ = poke.try_send(());
+    let steps = steps(path);
+    let names = steps.clone();
+    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if event.is_ok_and(|event| concerns(&event, &names)) {
+            // A full channel already says that there is something to look at.
+            let _ = poke.try_send(());
+        }
     });
     let mut watcher = match watcher {
         Ok(watcher) => watcher,
@@ -63,47 +67,49 @@ fn watch(path: &Path, poke: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
             return None;
         }
     };
-    for folder in folders(path) {
-        if let Err(error) = watcher.watch(&folder, RecursiveMode::NonRecursive) {
+    for folder in steps.iter().filter_map(|step| step.parent()) {
+        if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
             log::debug!("cannot watch {}: {error}", folder.display());
         }
     }
     Some(watcher)
 }
 
-/// Every folder in which a change can make `path` lead to another file.
-fn folders(path: &Path) -> Vec<PathBuf> {
-    let mut folders = Vec::new();
-    let mut todo = vec![path.to_owned()];
+/// Whether an event can mean that the file says something else. Reading it is an event too, and so is every line of a log
+/// beside it.
+fn concerns(event: &notify::Event, steps: &[PathBuf]) -> bool {
+    !event.kind.is_access() && event.paths.iter().any(|path| steps.contains(path))
+}
+
+/// The file and every symlink on the way to it: a change of any of them can change what `path` says.
+fn steps(path: &Path) -> Vec<PathBuf> {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut steps = vec![path.clone()];
+    let mut todo = vec![path];
     let mut links = 0;
     while let Some(path) = todo.pop() {
         for step in path.ancestors() {
-            let Some(folder) = step.parent() else {
+            let is_link = step.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
+            if !is_link || links == MOST_LINKS {
+                continue;
+            }
+            links += 1;
+            if !steps.iter().any(|known| known == step) {
+                steps.push(step.to_owned());
+            }
+            let (Some(folder), Ok(target)) = (step.parent(), step.read_link()) else {
                 continue;
             };
-            let folder = if folder.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                folder
+            // An empty rest would leave a slash at the end.
+            let onward = match path.strip_prefix(step) {
+                Ok(rest) if !rest.as_os_str().is_empty() => folder.join(target).join(rest),
+                _ => folder.join(target),
             };
-            let is_link = step.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
-            if (step == path || is_link) && !folders.iter().any(|known| known == folder) {
-                folders.push(folder.to_owned());
-            }
-            if is_link && links < MOST_LINKS {
-                links += 1;
-                if let (Ok(target), Ok(rest)) = (step.read_link(), path.strip_prefix(step)) {
-                    let target = folder.join(target);
-                    todo.push(if rest.as_os_str().is_empty() {
-                        target
-                    } else {
-                        target.join(rest)
-                    });
-                }
-            }
+            steps.push(onward.clone());
+            todo.push(onward);
         }
     }
-    folders
+    steps
 }
 
 /// What the file says now; `None` while it cannot be read.
@@ -119,23 +125,22 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     #[test]
-    fn the_folders_of_every_symlink_on_the_way_are_watched() {
+    fn every_symlink_on_the_way_is_watched() {
         let root = tempfile::tempdir().expect("folder");
         let root = root.path();
         std::fs::create_dir_all(root.join("v1")).expect("folder");
         std::fs::create_dir_all(root.join("etc")).expect("folder");
         std::fs::write(root.join("v1/tollgate.yaml"), "").expect("file");
-        symlink(root.join("v1"), root.join("current")).expect("link");
+        symlink("v1", root.join("current")).expect("link");
         symlink(
             root.join("current/tollgate.yaml"),
             root.join("etc/tollgate.yaml"),
         )
         .expect("link");
-        let folders = folders(&root.join("etc/tollgate.yaml"));
-        assert!(folders.contains(&root.join("etc")));
-        assert!(folders.contains(&root.join("current")));
-        assert!(folders.contains(&root.to_owned()));
-        assert!(folders.contains(&root.join("v1")));
+        let steps = steps(&root.join("etc/tollgate.yaml"));
+        for step in ["etc/tollgate.yaml", "current", "v1/tollgate.yaml"] {
+            assert!(steps.contains(&root.join(step)), "{step} in {steps:?}");
+        }
     }
 
     #[test]
@@ -143,7 +148,29 @@ mod tests {
         let root = tempfile::tempdir().expect("folder");
         let path = root.path().join("a");
         symlink(&path, &path).expect("link");
-        assert_eq!(folders(&path), [root.path()]);
+        assert!(steps(&path).contains(&path));
         assert_eq!(fingerprint(&path), None);
+    }
+
+    #[test]
+    fn reading_the_file_and_writing_beside_it_wake_nobody() {
+        use notify::event::{AccessKind, CreateKind, DataChange, Event, EventKind, ModifyKind};
+        let steps = steps(Path::new("/etc/tollgate/tollgate.yaml"));
+        let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        let event = |kind, path: &str| Event::new(kind).add_path(path.into());
+        let file = "/etc/tollgate/tollgate.yaml";
+        assert!(concerns(&event(written, file), &steps));
+        assert!(concerns(
+            &event(EventKind::Create(CreateKind::Any), file),
+            &steps
+        ));
+        assert!(!concerns(
+            &event(EventKind::Access(AccessKind::Any), file),
+            &steps
+        ));
+        assert!(!concerns(
+            &event(written, "/etc/tollgate/access.log"),
+            &steps
+        ));
     }
 }
