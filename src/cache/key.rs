@@ -11,7 +11,6 @@
 //! 15 digits may be read alike; integers never are.
 
 use serde_json::{Map, Number, Value};
-use sha2::{Digest, Sha256};
 
 /// Top-level fields that do not change the answer's content. `cache` is LiteLLM's way to steer its cache.
 const IGNORED: [&str; 5] = ["cache", "metadata", "stream", "stream_options", "user"];
@@ -74,7 +73,7 @@ impl Identity {
         let compat: [u8; 32] = class.hash.finalize().into();
 
         let mut all = Encoder::new(&[]);
-        all.hash.update(compat);
+        all.hash.update(&compat);
         all.length(b'q', texts.len());
         for text in &texts {
             all.text(text.as_str().unwrap_or_default());
@@ -95,7 +94,7 @@ impl Identity {
 
 /// Writes values into a hash, each with a tag and a length, and a placeholder where a text is left out.
 struct Encoder<'a> {
-    hash: Sha256,
+    hash: blake3::Hasher,
     /// Still to come, in the order in which they will: all lie in one array, and arrays keep their order.
     left_out: &'a [&'a Value],
 }
@@ -103,19 +102,23 @@ struct Encoder<'a> {
 impl<'a> Encoder<'a> {
     fn new(left_out: &'a [&'a Value]) -> Self {
         Self {
-            hash: Sha256::new(),
+            hash: blake3::Hasher::new(),
             left_out,
         }
     }
 
+    fn mark(&mut self, tag: u8) {
+        self.hash.update(&[tag]);
+    }
+
     fn length(&mut self, tag: u8, length: usize) {
-        self.hash.update([tag]);
-        self.hash.update((length as u64).to_le_bytes());
+        self.mark(tag);
+        self.hash.update(&(length as u64).to_le_bytes());
     }
 
     fn text(&mut self, text: &str) {
         self.length(b's', text.len());
-        self.hash.update(text);
+        self.hash.update(text.as_bytes());
     }
 
     fn number(&mut self, number: &Number) -> Result<(), Unkeyable> {
@@ -124,20 +127,20 @@ impl<'a> Encoder<'a> {
         }
         let text = number.to_string();
         self.length(b'n', text.len());
-        self.hash.update(text);
+        self.hash.update(text.as_bytes());
         Ok(())
     }
 
     fn value(&mut self, value: &Value) -> Result<(), Unkeyable> {
         match value {
-            Value::Null => self.hash.update(b"0"),
-            Value::Bool(true) => self.hash.update(b"t"),
-            Value::Bool(false) => self.hash.update(b"f"),
+            Value::Null => self.mark(b'0'),
+            Value::Bool(true) => self.mark(b't'),
+            Value::Bool(false) => self.mark(b'f'),
             Value::Number(number) => self.number(number)?,
             Value::String(text) => match self.left_out.split_first() {
                 Some((next, later)) if std::ptr::eq(*next, value) => {
                     self.left_out = later;
-                    self.hash.update(b"_");
+                    self.mark(b'_');
                 }
                 _ => self.text(text),
             },

@@ -1,20 +1,23 @@
 //! The access log: one JSON object a line, written by a thread of its own so that a slow disk delays nobody.
 
 use std::fs::OpenOptions;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex};
 use serde::Serialize;
 
 use super::events;
 
-/// Lines that may wait for the disk; further ones are dropped and counted.
-const WAITING_LINES: usize = 16 * 1024;
-/// Longest time a line stays in the buffer while nothing else comes.
-const FLUSH_AFTER: Duration = Duration::from_millis(200);
+/// Bytes that may wait for the disk; further lines are dropped and counted.
+const MOST_WAITING: usize = 8 * 1024 * 1024;
+/// Longest time a line waits.
+const WRITE_EVERY: Duration = Duration::from_millis(50);
+/// Bytes of buffer kept between batches.
+const LASTING: usize = 256 * 1024;
 
 /// One request, under the names of OpenTelemetry's GenAI conventions where they have one. No key and no prompt.
 #[derive(Debug, Default, Serialize)]
@@ -116,16 +119,34 @@ pub struct Line<'a> {
     pub client_aborted: bool,
 }
 
-/// A cheap handle to the writing thread; cloning shares it.
+/// A cheap handle to the log; cloning shares it. The thread behind it ends with the last handle.
 #[derive(Debug, Clone)]
 pub struct AccessLog {
-    writer: Option<SyncSender<Message>>,
+    writer: Option<Arc<Writer>>,
 }
 
+/// Lines on their way to the disk. A line costs one short lock; the thread is woken by the clock, not by lines.
 #[derive(Debug)]
-enum Message {
-    Line(Vec<u8>),
-    Flush(SyncSender<()>),
+struct Writer {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+    written: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Vec<u8>,
+    /// Somebody wants everything on disk now.
+    hurry: bool,
+    closed: bool,
+    /// Bytes taken in and bytes handed to the operating system, since the start.
+    taken: u64,
+    done: u64,
 }
 
 impl AccessLog {
@@ -151,12 +172,13 @@ impl AccessLog {
     }
 
     fn to(out: impl Write + Send + 'static) -> io::Result<Self> {
-        let (writer, waiting) = sync_channel(WAITING_LINES);
+        let shared = Arc::new(Shared::default());
+        let lines = Arc::clone(&shared);
         thread::Builder::new()
             .name("access-log".to_owned())
-            .spawn(move || write_lines(&waiting, BufWriter::with_capacity(64 * 1024, out)))?;
+            .spawn(move || lines.write_out(out))?;
         Ok(Self {
-            writer: Some(writer),
+            writer: Some(Arc::new(Writer { shared })),
         })
     }
 
@@ -165,52 +187,82 @@ impl AccessLog {
         self.writer.is_some()
     }
 
-    /// Hands a line to the writer; never waits.
+    /// Hands a line to the writer; never waits for the disk.
     pub fn write(&self, line: &Line<'_>) {
         let Some(writer) = &self.writer else { return };
-        let mut text = Vec::with_capacity(512);
+        let mut text = Vec::with_capacity(768);
         if serde_json::to_writer(&mut text, line).is_err() {
             return;
         }
         text.push(b'\n');
-        if writer.try_send(Message::Line(text)).is_err() {
+        let mut state = writer.shared.state.lock();
+        if state.waiting.len() + text.len() > MOST_WAITING {
+            drop(state);
             events::log_line_dropped();
+            return;
         }
+        state.waiting.extend_from_slice(&text);
+        state.taken += text.len() as u64;
     }
 
-    /// Waits until what was written so far is with the operating system, at most `wait`.
-    pub fn flush(&self, wait: Duration) {
+    /// Waits until what was written so far is with the operating system, at most `limit`.
+    pub fn flush(&self, limit: Duration) {
         let Some(writer) = &self.writer else { return };
-        let (done, flushed) = sync_channel(1);
-        if writer.try_send(Message::Flush(done)).is_ok() {
+        let Shared {
+            state,
+            wake,
+            written,
+        } = writer.shared.as_ref();
+        let end = Instant::now() + limit;
+        let mut state = state.lock();
+        let wanted = state.taken;
+        while state.done < wanted {
+            state.hurry = true;
+            wake.notify_one();
             // A disk that hangs must not keep the process from ending.
-            let _ = flushed.recv_timeout(wait);
+            if written.wait_until(&mut state, end).timed_out() {
+                return;
+            }
         }
     }
 }
 
-fn write_lines(waiting: &Receiver<Message>, mut out: impl Write) {
-    let mut failed = false;
-    let mut note = |result: io::Result<()>| match result {
-        Ok(()) => failed = false,
-        Err(error) => {
-            events::log_line_dropped();
-            if !failed {
-                log::error!("access log: {error}");
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.state.lock().closed = true;
+        self.shared.wake.notify_one();
+    }
+}
+
+impl Shared {
+    fn write_out(&self, mut out: impl Write) {
+        let mut batch = Vec::new();
+        let mut failed = false;
+        loop {
+            let closed = {
+                let mut state = self.state.lock();
+                if !state.hurry && !state.closed {
+                    self.wake.wait_for(&mut state, WRITE_EVERY);
+                }
+                state.hurry = false;
+                std::mem::swap(&mut batch, &mut state.waiting);
+                state.closed
+            };
+            if !batch.is_empty() {
+                let result = out.write_all(&batch).and_then(|()| out.flush());
+                if let Err(error) = &result {
+                    events::log_line_dropped();
+                    if !failed {
+                        log::error!("access log: {error}");
+                    }
+                }
+                failed = result.is_err();
+                self.state.lock().done += batch.len() as u64;
+                self.written.notify_all();
+                batch.clear();
+                batch.shrink_to(LASTING);
             }
-            failed = true;
-        }
-    };
-    loop {
-        match waiting.recv_timeout(FLUSH_AFTER) {
-            Ok(Message::Line(line)) => note(out.write_all(&line)),
-            Ok(Message::Flush(done)) => {
-                note(out.flush());
-                let _ = done.try_send(());
-            }
-            Err(RecvTimeoutError::Timeout) => note(out.flush()),
-            Err(RecvTimeoutError::Disconnected) => {
-                note(out.flush());
+            if closed {
                 return;
             }
         }
@@ -236,5 +288,35 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(&text).expect("one JSON object");
         assert_eq!(line["request_id"], "r1");
         assert!(line.get("key").is_none());
+    }
+
+    /// Takes nothing until it is let go.
+    struct Stuck(std::sync::mpsc::Receiver<()>);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_disk_that_hangs_costs_lines_and_neither_time_nor_memory_without_end() {
+        let (let_go, stuck) = std::sync::mpsc::channel();
+        let log = AccessLog::to(Stuck(stuck)).expect("starts");
+        let before = crate::metrics::names::LOG_DROPPED.get();
+        let path = "/x".repeat(50_000);
+        for _ in 0..2 * MOST_WAITING / path.len() + 2 {
+            log.write(&Line {
+                path: &path,
+                ..Line::default()
+            });
+        }
+        assert!(crate::metrics::names::LOG_DROPPED.get() > before);
+        log.flush(Duration::from_millis(1));
+        drop(let_go);
     }
 }
