@@ -27,7 +27,7 @@ need_command() {
 }
 
 need_build_tools() {
-    command -v cargo >/dev/null || die "cargo is missing: install Rust 1.91 or later from https://rustup.rs"
+    command -v cargo >/dev/null || die "cargo is missing: install Rust from https://rustup.rs (tested with 1.95)"
     need_command c++ g++
     need_command cmake cmake
     need_command make make
