@@ -1,11 +1,14 @@
 //! Flags -> command -> exit code.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::sim::{LoadArgs, SimArgs};
+use crate::config::model::Config;
+use crate::sim::demo::Site;
+use crate::sim::{DemoArgs, LoadArgs, SimArgs};
 use crate::{app, config, sim};
 
 /// Exit code for bad usage and bad configuration (`EX_USAGE` of sysexits).
@@ -33,6 +36,8 @@ enum Command {
         #[arg(short, long, default_value = "/etc/tollgate/tollgate.yaml")]
         config: PathBuf,
     },
+    /// Show it at work in front of three simulated engines
+    Demo(DemoArgs),
     /// Run a simulated inference server
     Sim(SimArgs),
     /// Send load and measure what comes back
@@ -71,6 +76,7 @@ pub fn main() -> ExitCode {
             }
         }
         Command::Check { config } => check(&config),
+        Command::Demo(args) => demo(&args),
         Command::Sim(args) => sim::server::run(args),
         Command::Load(args) => sim::load::run(args),
         Command::Version => {
@@ -94,6 +100,52 @@ fn check(path: &std::path::Path) -> ExitCode {
             ExitCode::from(BAD_USAGE)
         }
     }
+}
+
+fn demo(args: &DemoArgs) -> ExitCode {
+    let site = config::load(&args.config)
+        .map_err(|errors| errors.to_string())
+        .and_then(|loaded| {
+            site(&loaded.config)
+                .map_err(|reason| format!("{}: not for the demo: {reason}", args.config.display()))
+        });
+    match site {
+        Ok(site) => sim::demo::run(args, &site),
+        Err(errors) => {
+            eprintln!("{errors}");
+            ExitCode::from(BAD_USAGE)
+        }
+    }
+}
+
+/// What the demo has to know; it stands beside the proxy and cannot read configurations itself.
+///
+/// # Errors
+/// What the configuration lacks.
+fn site(config: &Config) -> Result<Site, &'static str> {
+    let [listen] = config.listen.as_slice() else {
+        return Err("it must listen on one address");
+    };
+    let [pool] = config.pools.as_slice() else {
+        return Err("it must have one pool");
+    };
+    let engines = pool.peers.iter().map(|peer| {
+        let address = peer.host.parse().ok()?;
+        Some((SocketAddr::new(address, peer.port), peer.weight))
+    });
+    Ok(Site {
+        listen: listen.address,
+        admin: config.admin.ok_or("it must have an admin listener")?,
+        engines: engines
+            .collect::<Option<_>>()
+            .ok_or("its peers must be IP addresses of this machine")?,
+        semantic: config
+            .caches
+            .iter()
+            .find(|cache| cache.semantic.is_some())
+            .map(|cache| cache.name.clone()),
+        grace: config.shutdown_grace,
+    })
 }
 
 /// Pingora logs each closed client connection as an error; its own level is therefore `warn` and its proxy loop's off.
