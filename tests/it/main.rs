@@ -8,6 +8,7 @@ mod bodies;
 mod caching;
 mod clients;
 mod command_line;
+mod demo;
 mod gone;
 mod layers;
 mod limits;

@@ -107,7 +107,7 @@ pub(super) fn with_log(reason: &str, log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     let from = lines.len().saturating_sub(LOG_LINES);
-    let mut said = format!("{reason}; its log is {}", log.display());
+    let mut said = format!("{reason}; tollgate's log is {}", log.display());
     for line in &lines[from..] {
         said.push_str("\n  ");
         said.push_str(line);

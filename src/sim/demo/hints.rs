@@ -1,5 +1,7 @@
 //! What is said before and after the table.
 
+use std::path::Path;
+
 use super::table::Screen;
 use super::{Site, engines};
 
@@ -8,14 +10,14 @@ pub(super) fn opening(screen: &mut Screen, site: &Site) {
     screen.title(
         "Tollgate",
         &format!(
-            "on {}, in front of {} simulated engines:",
+            "on http://{}, in front of {} simulated engines",
             site.listen,
             site.engines.len()
         ),
     );
     for (index, speed) in engines::speeds(&site.engines).enumerate() {
         screen.line(&format!(
-            "   {}  {}  {:>3.0} % speed",
+            "  {}  {}  {:>3.0} % of the speed",
             engines::name(index),
             site.engines[index].0,
             speed * 100.0
@@ -24,7 +26,7 @@ pub(super) fn opening(screen: &mut Screen, site: &Site) {
 }
 
 /// How to go on by hand.
-pub(super) fn closing(screen: &mut Screen, site: &Site) {
+pub(super) fn closing(screen: &mut Screen, site: &Site, log: &Path) {
     let Site { listen, admin, .. } = site;
     screen.title("Try it", "Tollgate keeps serving until Ctrl-C");
     screen.line(&format!(
@@ -49,6 +51,8 @@ pub(super) fn closing(screen: &mut Screen, site: &Site) {
         "
   curl http://{admin}/metrics          # Prometheus
   curl http://{admin}/api/v1/status    # peers, load, health, caches, the live configuration
-"
+  tail -f {}
+",
+        log.display()
     ));
 }

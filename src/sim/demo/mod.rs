@@ -12,7 +12,7 @@ mod table;
 mod tally;
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -80,8 +80,7 @@ pub fn run(args: &DemoArgs, site: &Site) -> ExitCode {
         Err(error) => return fail(&format!("cannot start a runtime: {error}")),
     };
     match runtime.block_on(stage(args, site)) {
-        Ended::Shown(missing) if missing.is_empty() || !args.once => ExitCode::SUCCESS,
-        Ended::Shown(_) => ExitCode::FAILURE,
+        Ended::Shown(_) => ExitCode::SUCCESS,
         Ended::Interrupted => fail("interrupted"),
         Ended::Failed(reason) => fail(&reason),
     }
@@ -116,16 +115,22 @@ async fn stage(args: &DemoArgs, site: &Site) -> Ended {
     let log = tollgate.log().to_owned();
     let mut shown = None;
     let ended = tokio::select! {
-        ended = show(args, site, &engines, &mut shown) => ended,
+        ended = show(args, site, &engines, &log, &mut shown) => ended,
         status = tollgate.ended() => Ended::Failed(format!("tollgate ended by itself ({status})")),
         () = stop => Ended::Interrupted,
     };
     tollgate.stop(site.grace).await;
-    match (ended, shown) {
+    let ended = match (ended, shown) {
         // Ctrl-C is the way out once the table has been shown.
         (Ended::Interrupted, Some(missing)) => Ended::Shown(missing),
-        (Ended::Failed(reason), _) => Ended::Failed(child::with_log(&reason, &log)),
-        (ended, _) => {
+        (ended, _) => ended,
+    };
+    match ended {
+        Ended::Failed(reason) => Ended::Failed(child::with_log(&reason, &log)),
+        Ended::Shown(missing) if args.once && !missing.is_empty() => {
+            Ended::Failed(child::with_log(&missing.join("; "), &log))
+        }
+        ended => {
             // Nothing went wrong that it could explain.
             let _ = std::fs::remove_file(&log);
             ended
@@ -138,6 +143,7 @@ async fn show(
     args: &DemoArgs,
     site: &Site,
     engines: &[SimServer],
+    log: &Path,
     shown: &mut Option<Vec<String>>,
 ) -> Ended {
     let (asker, mut screen) = (Asker::new(site), Screen::new());
@@ -159,13 +165,13 @@ async fn show(
     let tally = script::play(&asker, engines, semantic, &mut screen).await;
     let missing = tally.missing();
     tally.summary(&mut screen, asker.saved_tokens().await);
-    for what in &missing {
-        screen.warn(what);
-    }
     if args.once {
         return Ended::Shown(missing);
     }
-    hints::closing(&mut screen, site);
+    for what in &missing {
+        screen.warn(what);
+    }
+    hints::closing(&mut screen, site, log);
     *shown = Some(missing);
     // Only a signal or the end of the child ends this.
     std::future::pending().await
@@ -198,6 +204,11 @@ async fn meaning(asker: &Asker, cache: &str) -> Result<(), String> {
                 return Err(format!(
                     "the sentence model was not loaded within {EMBEDDER_LIMIT:?}"
                 ));
+            }
+            "missing" => {
+                return Err(
+                    "there is no sentence model (scripts/setup-embedder makes one)".to_owned(),
+                );
             }
             failed => return Err(format!("the sentence model: {failed}")),
         }
@@ -239,5 +250,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> String {
-    format!("cannot listen on {address}: {error} (the configuration tells how to move the ports)")
+    format!(
+        "cannot listen on {address}: {error} (conf/demo.yaml names the variables that move its ports)"
+    )
 }

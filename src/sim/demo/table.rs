@@ -71,13 +71,17 @@ impl Screen {
             self.paint(Look::Title, title),
             self.paint(Look::Quiet, more),
         );
-        self.line(&format!("\n {title}  {more}"));
+        self.line(format!("\n {title}  {more}").trim_end());
     }
 
     /// The names of the columns.
     pub(super) fn head(&mut self) {
         let head = self.paint(Look::Quiet, &cells(HEAD.map(str::to_owned)).join("  "));
-        self.line(&format!("\n  {head}"));
+        let rule = self.paint(
+            Look::Quiet,
+            &WIDTHS.map(|width| "─".repeat(width)).join("──"),
+        );
+        self.line(&format!("\n  {head}\n  {rule}"));
     }
 
     /// Something that is not as it should be.
@@ -141,7 +145,9 @@ impl Screen {
     /// Coloured after it was made as wide as it has to be: colours have no width.
     fn paint(&self, look: Look, text: &str) -> String {
         match look.code() {
-            code if self.colour && !code.is_empty() => format!("{code}{text}\x1b[0m"),
+            code if self.colour && !code.is_empty() && !text.is_empty() => {
+                format!("{code}{text}\x1b[0m")
+            }
             _ => text.to_owned(),
         }
     }
