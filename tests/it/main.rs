@@ -8,6 +8,7 @@ mod bodies;
 mod caching;
 mod clients;
 mod command_line;
+mod edges;
 mod gone;
 mod layers;
 mod limits;
