@@ -22,7 +22,7 @@ const MOST_LINKS: usize = 16;
 /// Reloads whenever the file's content changes. Never returns.
 pub async fn watch_forever(live: Arc<Live>) {
     let (poke, mut poked) = mpsc::channel(1);
-    let mut seen = fingerprint(live.path());
+    let mut seen = live.first();
     loop {
         // Renewed each time round, since a swapped symlink leads through other folders.
         let watcher = watch(live.path(), poke.clone());
@@ -106,8 +106,11 @@ fn folders(path: &Path) -> Vec<PathBuf> {
     folders
 }
 
+/// Tells one content of the file from another.
+pub(super) type Fingerprint = [u8; 32];
+
 /// What the file says now; `None` while it cannot be read.
-fn fingerprint(path: &Path) -> Option<[u8; 32]> {
+pub(super) fn fingerprint(path: &Path) -> Option<Fingerprint> {
     std::fs::read(path)
         .ok()
         .map(|text| Sha256::digest(text).into())
