@@ -3,9 +3,9 @@
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use super::events;
 
 /// Lines that may wait for the disk; further ones are dropped and counted.
 const WAITING_LINES: usize = 16 * 1024;
-/// Longest time a line stays in the buffer while nothing else comes.
+/// Longest time a line stays in the buffer.
 const FLUSH_AFTER: Duration = Duration::from_millis(200);
 
 /// One request, under the names of OpenTelemetry's GenAI conventions where they have one. No key and no prompt.
@@ -181,11 +181,18 @@ impl AccessLog {
     /// Waits until what was written so far is with the operating system, at most `wait`.
     pub fn flush(&self, wait: Duration) {
         let Some(writer) = &self.writer else { return };
+        let end = Instant::now() + wait;
         let (done, flushed) = sync_channel(1);
-        if writer.try_send(Message::Flush(done)).is_ok() {
-            // A disk that hangs must not keep the process from ending.
-            let _ = flushed.recv_timeout(wait);
+        let mut message = Message::Flush(done);
+        // A disk that hangs must not keep the process from ending, so nothing here waits without a limit.
+        while let Err(TrySendError::Full(back)) = writer.try_send(message) {
+            if Instant::now() >= end {
+                return;
+            }
+            thread::sleep(Duration::from_millis(1));
+            message = back;
         }
+        let _ = flushed.recv_timeout(end.saturating_duration_since(Instant::now()));
     }
 }
 
@@ -201,19 +208,33 @@ fn write_lines(waiting: &Receiver<Message>, mut out: impl Write) {
             failed = true;
         }
     };
+    // When the oldest line in the buffer must be out; `None` while the buffer is empty.
+    let mut due: Option<Instant> = None;
     loop {
-        match waiting.recv_timeout(FLUSH_AFTER) {
-            Ok(Message::Line(line)) => note(out.write_all(&line)),
+        let wait = due.map_or(FLUSH_AFTER, |due| {
+            due.saturating_duration_since(Instant::now())
+        });
+        match waiting.recv_timeout(wait) {
+            Ok(Message::Line(line)) => {
+                note(out.write_all(&line));
+                let due = *due.get_or_insert_with(|| Instant::now() + FLUSH_AFTER);
+                if Instant::now() < due {
+                    continue;
+                }
+                note(out.flush());
+            }
             Ok(Message::Flush(done)) => {
                 note(out.flush());
                 let _ = done.try_send(());
             }
-            Err(RecvTimeoutError::Timeout) => note(out.flush()),
+            Err(RecvTimeoutError::Timeout) if due.is_some() => note(out.flush()),
+            Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 note(out.flush());
                 return;
             }
         }
+        due = None;
     }
 }
 
@@ -236,5 +257,19 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(&text).expect("one JSON object");
         assert_eq!(line["request_id"], "r1");
         assert!(line.get("key").is_none());
+    }
+
+    #[test]
+    fn a_flush_behind_a_full_queue_still_writes_every_line_that_was_taken() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("access.log");
+        let log = AccessLog::file(&path).expect("opens");
+        for _ in 0..3 * WAITING_LINES {
+            log.write(&Line::default());
+        }
+        log.flush(Duration::from_secs(30));
+        let text = std::fs::read_to_string(&path).expect("reads");
+        assert!(text.lines().count() >= WAITING_LINES, "{}", text.len());
+        assert!(text.ends_with('\n'));
     }
 }
