@@ -166,7 +166,7 @@ async fn a_peer_that_speaks_http_1_0_is_translated_for_a_1_1_client() {
     let all = raw.rest().await;
     assert!(all.starts_with("HTTP/1.1 200"), "{all}");
     assert!(all.to_lowercase().contains("transfer-encoding: chunked"));
-    assert!(all.ends_with("c\r\nall there is\r\n0\r\n\r\n"), "{all}");
+    assert!(all.ends_with("C\r\nall there is\r\n0\r\n\r\n"), "{all}");
 }
 
 #[tokio::test]
@@ -228,7 +228,10 @@ async fn a_refused_body_is_never_read_as_the_next_request_and_a_small_one_keeps_
         .await;
     let (head, body) = raw.answer().await.expect("the connection survives");
     assert!(head.starts_with("http/1.1 200"), "{head}");
-    assert!(body.contains("/outer") && !body.contains("/inner"), "{body}");
+    assert!(
+        body.contains("/outer") && !body.contains("/inner"),
+        "{body}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -237,8 +240,10 @@ async fn a_refusal_reaches_a_client_that_is_still_sending() {
     let gate = Gate::before(&[peer.address], "max_body: 64KiB\n").await;
     for _ in 0..5 {
         let mut raw = Raw::connect(&gate).await;
-        raw.send("POST /v1/chat/completions HTTP/1.1\r\nhost: t\r\ncontent-length: 4000000\r\n\r\n")
-            .await;
+        raw.send(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: t\r\ncontent-length: 4000000\r\n\r\n",
+        )
+        .await;
         for _ in 0..40 {
             raw.send(vec![b'x'; 100_000]).await;
         }
@@ -330,14 +335,21 @@ async fn the_peer_gets_one_unambiguous_head() {
     assert_eq!(line, "GET /a/b?c=d HTTP/1.1", "absolute form");
     let (line, ..) = shown("OPTIONS * HTTP/1.1\r\nhost: t\r\n\r\n").await;
     assert_eq!(line, "OPTIONS * HTTP/1.1");
-    let (_, lengths, _, body) =
-        shown("PUT /x HTTP/1.1\r\nhost: t\r\nconnection: content-length\r\ncontent-length: 4\r\n\r\nbody").await;
-    assert_eq!((lengths.as_slice(), body.as_str()), (["4".to_owned()].as_slice(), "body"));
     let (_, lengths, _, body) = shown(
-        "PUT /x HTTP/1.1\r\nhost: t\r\ncontent-length: 4\r\ncontent-length: 4\r\n\r\nbody",
+        "PUT /x HTTP/1.1\r\nhost: t\r\nconnection: content-length\r\ncontent-length: 4\r\n\r\nbody",
     )
     .await;
-    assert_eq!((lengths.as_slice(), body.as_str()), (["4".to_owned()].as_slice(), "body"));
+    assert_eq!(
+        (lengths.as_slice(), body.as_str()),
+        (["4".to_owned()].as_slice(), "body")
+    );
+    let (_, lengths, _, body) =
+        shown("PUT /x HTTP/1.1\r\nhost: t\r\ncontent-length: 4\r\ncontent-length: 4\r\n\r\nbody")
+            .await;
+    assert_eq!(
+        (lengths.as_slice(), body.as_str()),
+        (["4".to_owned()].as_slice(), "body")
+    );
     let (_, _, chain, _) = shown(
         "GET /x HTTP/1.1\r\nhost: t\r\nx-forwarded-for: 1.1.1.1\r\nx-forwarded-for: 2.2.2.2\r\n\r\n",
     )
@@ -569,7 +581,9 @@ async fn errors_and_other_paths_do_not_count_as_first_tokens() {
     .await;
     let gate = Gate::before(&[peer.address], "").await;
     client::ask(gate.address, "x", &[]).await;
-    client::get(gate.address, "/other").await.expect("an answer");
+    client::get(gate.address, "/other")
+        .await
+        .expect("an answer");
     until("both are logged", || async {
         gate.stdout().lines().count() == 2
     })
@@ -632,4 +646,56 @@ async fn a_client_that_leaves_the_queue_gets_its_tokens_back() {
         .expect("a number");
     // One prompt of some 5,000 tokens is out, not two.
     assert!(left > 92_000, "{left}");
+}
+
+#[tokio::test]
+async fn log_lines_reach_the_disk_while_others_keep_coming() {
+    let peer = showing_peer().await;
+    let gate = Gate::before(&[peer.address], "").await;
+    let mut requests = 0;
+    while gate.stdout().is_empty() {
+        client::get(gate.address, "/x").await.expect("an answer");
+        requests += 1;
+        assert!(requests < 50, "nothing was written");
+        // Often enough that the writer is never idle for long.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_was_rotated_is_written_anew_after_sighup() {
+    let peer = showing_peer().await;
+    let folder = tempfile::tempdir().expect("folder");
+    let (path, old) = (folder.path().join("log"), folder.path().join("log.1"));
+    let gate = Gate::before(
+        &[peer.address],
+        &format!("access_log: {}\n", path.display()),
+    )
+    .await;
+    client::get(gate.address, "/before")
+        .await
+        .expect("an answer");
+    std::fs::rename(&path, &old).expect("rotated");
+    gate.signal("HUP");
+    until("the log is opened again", || async { path.exists() }).await;
+    let has = |path: &std::path::Path, what: &str| {
+        std::fs::read_to_string(path).is_ok_and(|text| text.contains(what))
+    };
+    until("the new log is written", || async {
+        client::get(gate.address, "/after")
+            .await
+            .expect("an answer");
+        has(&path, "/after")
+    })
+    .await;
+    until("the old log is complete", || async { has(&old, "/before") }).await;
+}
+
+#[tokio::test]
+async fn a_new_grace_for_the_shutdown_is_said_to_need_a_restart() {
+    let peer = showing_peer().await;
+    let gate = Gate::before(&[peer.address], "").await;
+    gate.rewrite(&(pool(&[peer.address], "") + "shutdown_grace: 77s\n"));
+    let answer = gate.reload().await;
+    assert_eq!(answer.json()["needs_restart"], json!(["shutdown_grace"]));
 }
