@@ -10,6 +10,8 @@ use std::thread;
 use pingora::server::configuration::{Opt, ServerConf};
 use pingora::server::{RunArgs, Server};
 use pingora::services::listening::Service;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::Admin;
 use crate::exchange::Client;
@@ -42,6 +44,8 @@ impl std::error::Error for Error {}
 /// When the configuration is refused, or an address cannot be bound.
 pub fn run(path: &Path) -> Result<(), Error> {
     names::declare_all();
+    // Before anything takes time: until it is caught, SIGHUP kills.
+    let keeper = Keeper::new().map_err(|error| Error::Start(format!("cannot start: {error}")))?;
     let live = Arc::new(Live::start(path).map_err(|Refused(errors)| Error::Config(errors))?);
     let snapshot = live.snapshot();
     let config = &snapshot.config;
@@ -86,7 +90,9 @@ pub fn run(path: &Path) -> Result<(), Error> {
         admin.add_tcp(&address.to_string());
         server.add_service(admin);
     }
-    keep_current(&live).map_err(|error| Error::Start(format!("cannot start: {error}")))?;
+    keeper
+        .keep(&live)
+        .map_err(|error| Error::Start(format!("cannot start: {error}")))?;
 
     for listen in &config.listen {
         log::info!("listening on {}", listen.address);
@@ -100,32 +106,45 @@ pub fn run(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Everything that keeps the live state current, on a thread of its own: it must not wait behind requests, and SIGHUP
-/// must be caught before the first request is.
-fn keep_current(live: &Arc<Live>) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .thread_name("keeper")
-        .build()?;
-    let mut hangup = {
-        let _entered = runtime.enter();
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?
-    };
-    let live = Arc::clone(live);
-    thread::Builder::new()
-        .name("keeper".to_owned())
-        .spawn(move || {
-            runtime.block_on(async move {
-                tokio::spawn(state::watch_forever(Arc::clone(&live)));
-                tokio::spawn(state::probe_forever(Arc::clone(&live)));
-                tokio::spawn(state::resolve_forever(Arc::clone(&live)));
-                while hangup.recv().await.is_some() {
-                    let live = Arc::clone(&live);
-                    // Refusals are logged and kept by `reload` itself.
-                    let _ =
-                        tokio::task::spawn_blocking(move || live.reload("SIGHUP").is_ok()).await;
-                }
-            });
-        })?;
-    Ok(())
+/// Everything that keeps the live state current, on a thread of its own: it must not wait behind requests.
+struct Keeper {
+    runtime: Runtime,
+    hangup: Signal,
+}
+
+impl Keeper {
+    /// Catches SIGHUP from now on. What comes before `keep` is called is answered then.
+    fn new() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .thread_name("keeper")
+            .build()?;
+        let hangup = {
+            let _entered = runtime.enter();
+            signal(SignalKind::hangup())?
+        };
+        Ok(Self { runtime, hangup })
+    }
+
+    fn keep(self, live: &Arc<Live>) -> std::io::Result<()> {
+        let Self {
+            runtime,
+            mut hangup,
+        } = self;
+        let live = Arc::clone(live);
+        let keep = async move {
+            tokio::spawn(state::watch_forever(Arc::clone(&live)));
+            tokio::spawn(state::probe_forever(Arc::clone(&live)));
+            tokio::spawn(state::resolve_forever(Arc::clone(&live)));
+            while hangup.recv().await.is_some() {
+                let live = Arc::clone(&live);
+                // Refusals are logged and kept by `reload` itself.
+                let _ = tokio::task::spawn_blocking(move || live.reload("SIGHUP").is_ok()).await;
+            }
+        };
+        thread::Builder::new()
+            .name("keeper".to_owned())
+            .spawn(move || runtime.block_on(keep))?;
+        Ok(())
+    }
 }

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use http::{Method, Response, StatusCode};
+use parking_lot::Mutex;
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use serde_json::{Value, json};
@@ -20,12 +21,18 @@ use crate::state::{Live, Refused};
 pub struct Admin {
     live: Arc<Live>,
     draining: Arc<AtomicBool>,
+    /// Gauges are emptied and filled again: one scrape must not see another's empty ones.
+    scraping: Mutex<()>,
 }
 
 impl Admin {
     /// Reports on `live`; not ready while `draining`.
     pub fn new(live: Arc<Live>, draining: Arc<AtomicBool>) -> Self {
-        Self { live, draining }
+        Self {
+            live,
+            draining,
+            scraping: Mutex::new(()),
+        }
     }
 
     async fn answer(&self, method: &Method, path: &str) -> (StatusCode, &'static str, Vec<u8>) {
@@ -33,6 +40,7 @@ impl Admin {
             (&Method::GET, "/healthz") => text(StatusCode::OK, "ok\n"),
             (&Method::GET, "/readyz") => self.ready(),
             (&Method::GET, "/metrics") => {
+                let _one_at_a_time = self.scraping.lock();
                 gauges::refresh(&self.live.snapshot(), Instant::now());
                 match metrics::render() {
                     Ok(body) => (

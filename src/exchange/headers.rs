@@ -1,7 +1,7 @@
 //! Which headers cross the proxy.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, PROXY_AUTHENTICATE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use pingora::http::RequestHeader;
@@ -21,7 +21,8 @@ const HOP_BY_HOP: [HeaderName; 7] = [
 const KEEP_ALIVE: &str = "keep-alive";
 const PROXY_CONNECTION: &str = "proxy-connection";
 
-/// The headers to remove from a message with these headers: hop-by-hop ones and those named by `Connection`.
+/// The headers to remove from a message with these headers: hop-by-hop ones and those named by `Connection`. A sender
+/// cannot name what a message does not work without: its framing and its host.
 pub fn strip_hop_by_hop(headers: &HeaderMap) -> Vec<HeaderName> {
     let mut names: Vec<HeaderName> = HOP_BY_HOP
         .iter()
@@ -39,6 +40,7 @@ pub fn strip_hop_by_hop(headers: &HeaderMap) -> Vec<HeaderName> {
             if let Ok(name) = HeaderName::try_from(word.trim())
                 && headers.contains_key(&name)
                 && !names.contains(&name)
+                && ![CONTENT_LENGTH, HOST].contains(&name)
             {
                 names.push(name);
             }
@@ -47,7 +49,8 @@ pub fn strip_hop_by_hop(headers: &HeaderMap) -> Vec<HeaderName> {
     names
 }
 
-/// The client's request head made ready for a peer: hop-by-hop headers and `Expect` removed, framing as given.
+/// The client's request head made ready for a peer: hop-by-hop headers and `Expect` removed, framing as given, the
+/// target without scheme and host.
 ///
 /// `body` is the exact length of a body that is held whole, or `None` for one that is passed on as it comes.
 pub fn upstream_head(client: &RequestHeader, body: Option<usize>) -> Box<RequestHeader> {
@@ -57,6 +60,14 @@ pub fn upstream_head(client: &RequestHeader, body: Option<usize>) -> Box<Request
         head.remove_header(&name);
     }
     head.remove_header(&EXPECT);
+    if !matches!(client.raw_path(), [b'/' | b'?', ..] | b"*") {
+        let target = client
+            .uri
+            .path_and_query()
+            .map_or("/", |target| target.as_str());
+        // It was parsed out of a valid target.
+        let _ = head.set_raw_path(target.as_bytes());
+    }
     match body {
         Some(length)
             if length > 0
@@ -74,7 +85,15 @@ pub fn upstream_head(client: &RequestHeader, body: Option<usize>) -> Box<Request
         {
             let _ = head.insert_header(TRANSFER_ENCODING, "chunked");
         }
-        None => {}
+        None => {
+            // Lengths that agree were accepted as one; the peer gets one.
+            if let Some(length) = head.headers.get(CONTENT_LENGTH).cloned() {
+                let first = length.as_bytes().split(|byte| *byte == b',').next();
+                if let Some(Ok(length)) = first.map(std::str::from_utf8) {
+                    let _ = head.insert_header(CONTENT_LENGTH, length.trim());
+                }
+            }
+        }
     }
     head.set_version(http::Version::HTTP_11);
     Box::new(head)

@@ -148,11 +148,19 @@ impl Exchange {
         self.send_head(head).await?;
         match self.send_body(body, true).await {
             Ok(()) => self.head().await,
-            // A peer may refuse a large body without reading it, and its reason may have arrived before the reset.
-            Err(failure) => match timeout(LAST_WORDS, self.head()).await {
-                Ok(Ok(head)) => Ok(head),
-                _ => Err(failure),
-            },
+            Err(failure) => self.last_words(failure).await,
+        }
+    }
+
+    /// After sending failed: a peer may refuse a large body without reading it, and its reason may have arrived before
+    /// the reset.
+    ///
+    /// # Errors
+    /// `failure`, when there is no such reason.
+    pub async fn last_words(&mut self, failure: Failure) -> Result<ResponseHeader, Failure> {
+        match timeout(LAST_WORDS, self.head()).await {
+            Ok(Ok(head)) => Ok(head),
+            _ => Err(failure),
         }
     }
 
@@ -168,7 +176,11 @@ impl Exchange {
                 .await
                 .map_err(|error| Failure::before_first_byte(&error))?;
             match self.session.response_header() {
-                Some(head) if head.status.is_informational() && head.status != 101 => {}
+                // Nobody asks for one here: what follows would not be HTTP.
+                Some(head) if head.status == 101 => {
+                    return Err(Failure::Broken("switched protocols unasked".to_owned()));
+                }
+                Some(head) if head.status.is_informational() => {}
                 Some(head) => return Ok(head.clone()),
                 None => return Err(Failure::Broken("no response head".to_owned())),
             }

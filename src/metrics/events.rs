@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{labels, names};
+use super::labels::{self, Standing};
+use super::names;
 
 /// Where a client left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,11 +65,15 @@ pub fn in_flight() -> i64 {
 
 /// A request ended with `status` (0: nothing could be sent).
 pub fn request_finished(route: &str, model: Option<&str>, status: u16, error_type: &str) {
+    let standing = match status {
+        200..300 => Standing::Served,
+        _ => Standing::Claimed,
+    };
     let mut digits = [0_u8; 5];
     names::REQUESTS
         .with_label_values(&[
             route,
-            labels::model(model),
+            labels::model(model, standing),
             decimal(status, &mut digits),
             error_type,
         ])

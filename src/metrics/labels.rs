@@ -12,15 +12,25 @@ const LONGEST: usize = 128;
 
 static MODELS: LazyLock<RwLock<HashSet<String>>> = LazyLock::new(Default::default);
 
-/// `model`, or `other` once too many names were seen, or `none` for requests without a model.
-pub(super) fn model(model: Option<&str>) -> &str {
+/// Whether a name may get a series of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// A peer answered for it.
+    Served,
+    /// Only a client said it: it must not use up the names.
+    Claimed,
+}
+
+/// `model`; or `other` while no peer has answered for it, or once too many names were seen; or `none` for requests
+/// without a model.
+pub(super) fn model(model: Option<&str>, standing: Standing) -> &str {
     let Some(model) = model.filter(|model| !model.is_empty()) else {
         return "none";
     };
     if MODELS.read().contains(model) {
         return model;
     }
-    if model.len() > LONGEST {
+    if model.len() > LONGEST || standing == Standing::Claimed {
         return "other";
     }
     let mut models = MODELS.write();
@@ -40,9 +50,14 @@ mod tests {
     fn a_million_model_names_make_a_bounded_number_of_series() {
         let mut seen = HashSet::new();
         for i in 0..1_000_000 {
-            seen.insert(model(Some(&format!("m{i}"))).to_owned());
+            seen.insert(model(Some(&format!("m{i}")), Standing::Served).to_owned());
         }
         assert!(seen.len() <= MOST_MODELS + 1);
-        assert_eq!(model(None), "none");
+        assert_eq!(model(None, Standing::Served), "none");
+    }
+
+    #[test]
+    fn names_that_no_peer_knows_get_no_series() {
+        assert_eq!(model(Some("made up"), Standing::Claimed), "other");
     }
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use pingora::http::RequestHeader;
 use pingora::prelude::Session;
 
 use super::ctx::Ctx;
 use super::respond;
 use super::stop::Stop;
-use crate::admit::presented_key;
 use crate::cache::{
     Answer, Cache, Caller, Directives, Eligible, Entry, Facts, Identity, KeyParts, SemanticOutcome,
     Stored, eligible, scope,
@@ -59,7 +59,8 @@ pub(super) async fn look_up(
     let directives = Directives::parse(&session.req_header().headers)
         .map_err(|why| ApiError::bad_request(why, None))?;
     let by_meaning = by_meaning(&cache, view);
-    let partition = scope::partition(cache.config().scope, &caller(session, ctx));
+    let credential = credential(session.req_header());
+    let partition = scope::partition(cache.config().scope, &caller(ctx, &credential));
     let identity = Identity::of(&KeyParts {
         partition: &[
             &partition,
@@ -67,6 +68,7 @@ pub(super) async fn look_up(
             &route.pool,
             endpoint.name(),
             directives.namespace.as_deref().unwrap_or(""),
+            &variant(session.req_header()),
         ],
         body: &view.body,
         question: match by_meaning {
@@ -170,7 +172,46 @@ fn by_meaning(cache: &Cache, view: &RequestView) -> Eligible {
     eligible(&facts, most)
 }
 
-fn caller<'a>(session: &'a Session, ctx: &'a Ctx) -> Caller<'a> {
+/// Whatever peers may tell clients apart by, where that is left to them.
+const CREDENTIALS: [&str; 5] = [
+    "authorization",
+    "x-api-key",
+    "x-goog-api-key",
+    "api-key",
+    "cookie",
+];
+
+/// Headers by which a client chooses among answers to one body.
+const VARIANTS: [&str; 5] = [
+    "anthropic-version",
+    "anthropic-beta",
+    "openai-organization",
+    "openai-project",
+    "openai-beta",
+];
+
+/// All that the headers say under these names: the same text only for the same values.
+fn said(head: &RequestHeader, names: &[&str]) -> String {
+    let mut said = String::new();
+    for name in names {
+        for value in head.headers.get_all(*name) {
+            // A line feed cannot be part of an escaped value.
+            said += &format!("{name}: {}\n", value.as_bytes().escape_ascii());
+        }
+    }
+    said
+}
+
+fn credential(head: &RequestHeader) -> String {
+    said(head, &CREDENTIALS)
+}
+
+/// What besides the body changes an answer: some headers, and the query (`api-version`).
+fn variant(head: &RequestHeader) -> String {
+    said(head, &VARIANTS) + head.uri.query().unwrap_or_default()
+}
+
+fn caller<'a>(ctx: &'a Ctx, credential: &'a str) -> Caller<'a> {
     match &ctx.client {
         Some(client) => Caller {
             key: Some(&client.name),
@@ -178,7 +219,7 @@ fn caller<'a>(session: &'a Session, ctx: &'a Ctx) -> Caller<'a> {
             credential: None,
         },
         None => Caller {
-            credential: presented_key(&session.req_header().headers).map(str::as_bytes),
+            credential: Some(credential.as_bytes()).filter(|said| !said.is_empty()),
             ..Caller::default()
         },
     }
@@ -251,10 +292,11 @@ async fn hit(
     ctx.header("age", entry.age(Instant::now()).as_secs().to_string());
     events::cache_saved(usage.total_tokens());
     ctx.record.first_byte = Some(ctx.start.elapsed());
+    // Before the client takes its time to read.
+    ctx.overhead_ends("hit");
     respond::write(session, ctx, 200, content_type, body)
         .await
         .map_err(|_| Stop::ClientGone(AbortStage::MidStream))?;
-    ctx.overhead_ends("hit");
     Ok(Looked::Answered)
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use pingora::prelude::Session;
 
 use crate::admit;
+use crate::admit::Reservation;
 use crate::balance::Lease;
 use crate::config::model::{Route, Timeouts};
 use crate::llm::{Dialect, Usage};
@@ -21,6 +22,10 @@ pub struct Ctx {
     pub(super) arrived: SystemTime,
     pub(super) in_flight: InFlight,
     pub(super) request_id: String,
+    /// The path with its escapes resolved, where it has any: what the peer will take it for.
+    unescaped: Option<String>,
+    /// `100 Continue` is with the client.
+    pub(super) invited: bool,
     pub(super) client_ip: Option<IpAddr>,
     /// Whose error envelope the client understands.
     pub(super) dialect: Dialect,
@@ -36,6 +41,8 @@ pub struct Ctx {
 pub(super) struct Upgrade {
     pub(super) lease: Lease,
     pub(super) timeouts: Timeouts,
+    /// Counts against concurrency limits as long as the connection lives.
+    pub(super) _reservation: Option<Reservation>,
 }
 
 /// What the log line and the counters need.
@@ -54,6 +61,8 @@ pub(super) struct Record {
     pub(super) cache_similarity: Option<f32>,
     pub(super) limit_bound: Option<&'static str>,
     pub(super) first_byte: Option<Duration>,
+    /// An answer of a model is coming: its first byte is worth a statistic.
+    pub(super) metered: bool,
     /// When the first and the last token passed.
     pub(super) tokens: Option<(Instant, Instant)>,
     /// Time that is not ours: reading the client's body, the queue, the peer.
@@ -73,6 +82,8 @@ impl Ctx {
             arrived: SystemTime::now(),
             in_flight: InFlight::begin(),
             request_id: String::new(),
+            unescaped: None,
+            invited: false,
             client_ip: None,
             dialect: Dialect::OpenAi,
             client: None,
@@ -86,7 +97,8 @@ impl Ctx {
     /// Reads who asks for what off the request head.
     pub(super) fn identify(&mut self, session: &Session) {
         let head = session.req_header();
-        self.dialect = Dialect::of_path(head.uri.path());
+        self.unescaped = unescaped(head.uri.path());
+        self.dialect = Dialect::of_path(self.path(session));
         self.client_ip = session
             .client_addr()
             .and_then(|address| address.as_inet())
@@ -99,6 +111,14 @@ impl Ctx {
             Some(id) if !id.is_empty() && id.len() <= 128 => id.to_owned(),
             _ => format!("req_{:032x}", fastrand::u128(..)),
         };
+    }
+
+    /// The path that decides what a request is. Peers resolve escapes, so a request must not be able to hide behind them.
+    pub(super) fn path<'a>(&'a self, session: &'a Session) -> &'a str {
+        match &self.unescaped {
+            Some(path) => path,
+            None => session.req_header().uri.path(),
+        }
     }
 
     pub(super) fn client_left(&mut self, stage: AbortStage) {
@@ -128,5 +148,42 @@ impl Ctx {
 
     pub(super) fn route_name(&self) -> &str {
         self.route.as_ref().map_or("none", |route| &route.name)
+    }
+}
+
+/// `path` with its escapes resolved once, if it has any and they make text.
+fn unescaped(path: &str) -> Option<String> {
+    if !path.contains('%') {
+        return None;
+    }
+    let hex = |byte: Option<&u8>| char::from(*byte?).to_digit(16);
+    let (bytes, mut at) = (path.as_bytes(), 0);
+    let mut plain = Vec::with_capacity(bytes.len());
+    while let Some(byte) = bytes.get(at) {
+        match (byte, hex(bytes.get(at + 1)), hex(bytes.get(at + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                plain.extend(u8::try_from(high * 16 + low));
+                at += 3;
+            }
+            _ => {
+                plain.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8(plain).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_resolved_once_and_only_where_they_are_escapes() {
+        assert_eq!(unescaped("/v1/x"), None);
+        assert_eq!(unescaped("/%76%31/x%2Fy").as_deref(), Some("/v1/x/y"));
+        assert_eq!(unescaped("/%2576").as_deref(), Some("/%76"));
+        assert_eq!(unescaped("/%zz%4").as_deref(), Some("/%zz%4"));
+        assert_eq!(unescaped("/%ff"), None);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use pingora::http::ResponseHeader;
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::Session;
 use tokio::time::{sleep, sleep_until};
 
@@ -44,7 +44,8 @@ pub(super) enum Upload {
 pub(super) struct Answer {
     pub(super) head: ResponseHeader,
     pub(super) exchange: Exchange,
-    pub(super) lease: Lease,
+    /// None once the request has gone on to look for a better answer.
+    pub(super) lease: Option<Lease>,
     /// The client is still sending.
     pub(super) uploading: bool,
     /// A streamed body is partly gone and cannot be sent again.
@@ -87,9 +88,12 @@ impl Proxy {
         let mut last: Option<Box<Answer>> = None;
         let mut failed: Option<Failure> = None;
         loop {
-            let lease = match self.lease(session, ctx, outgoing, &tried).await? {
-                Some(lease) => lease,
-                None => {
+            let lease = match self.lease(session, ctx, outgoing, &tried).await {
+                Ok(Some(lease)) => lease,
+                // What a peer said is worth more than that nobody else could be asked.
+                Err(Stop::Refused(_)) if let Some(answer) = last => return Ok(*answer),
+                Err(stop) => return Err(stop),
+                Ok(None) => {
                     // Nobody else is left: the client gets what the last peer said, in its own words.
                     return match (last, failed) {
                         (Some(answer), _) => Ok(*answer),
@@ -106,7 +110,9 @@ impl Proxy {
             match self.attempt(session, ctx, outgoing, lease, since).await? {
                 Attempt::Answered(mut answer) => {
                     let status = answer.head.status.as_u16();
-                    report_status(pool, &mut answer.lease, &answer.head);
+                    if let Some(lease) = &mut answer.lease {
+                        report_status(pool, lease, &answer.head);
+                    }
                     if !retry.statuses.contains(&status)
                         || ctx.record.attempts >= retry.attempts
                         || answer.spent
@@ -123,7 +129,9 @@ impl Proxy {
                             "status_5xx"
                         },
                     );
-                    // Kept with its lease, in case nobody has a better answer.
+                    // Kept in case nobody has a better answer. Its lease is not: two requests that each held a full
+                    // peer while waiting for the other's would wait for ever.
+                    answer.lease = None;
                     last = Some(answer);
                 }
                 Attempt::Failed {
@@ -210,7 +218,9 @@ impl Proxy {
                     return Err(Stop::ClientGone(AbortStage::Queued));
                 }
                 () = sleep_until(deadline) => {
-                    ctx.record.queued = Some(ctx.waited_since(began));
+                    let waited = ctx.waited_since(began);
+                    ctx.record.queued = Some(ctx.record.queued.unwrap_or_default() + waited);
+                    events::queue_wait(class_name(class), waited);
                     ctx.record.limit_bound = Some("queue_time");
                     return Err(ApiError::queue_timeout(&pool.conf.name, pool.conf.queue.max_wait, drain_time(pool)).into());
                 }
@@ -284,7 +294,7 @@ impl Proxy {
             Ok(head) => Attempt::Answered(Box::new(Answer {
                 head,
                 exchange,
-                lease,
+                lease: Some(lease),
                 uploading,
                 spent,
             })),
@@ -314,7 +324,7 @@ impl Proxy {
             sent.answered = Err(failure);
             return Ok(sent);
         }
-        super::intake::invite(session).await?;
+        super::intake::invite(session, ctx).await?;
         if !sent.uploading
             && let Err(failure) = exchange.send_body(Bytes::new(), true).await
         {
@@ -334,7 +344,7 @@ impl Proxy {
                     let part = part.unwrap_or_default();
                     sent.spent |= !part.is_empty();
                     if let Err(failure) = exchange.send_body(part, !sent.uploading).await {
-                        sent.answered = Err(failure);
+                        sent.answered = exchange.last_words(failure).await;
                         return Ok(sent);
                     }
                 }
@@ -342,37 +352,36 @@ impl Proxy {
         }
     }
 
-    fn peer_head(
-        &self,
-        session: &Session,
-        ctx: &Ctx,
-        body: Option<usize>,
-    ) -> Box<pingora::http::RequestHeader> {
+    fn peer_head(&self, session: &Session, ctx: &Ctx, body: Option<usize>) -> Box<RequestHeader> {
         let mut head = upstream_head(session.req_header(), body);
-        if ctx.client.is_some() {
-            // The key was for us; a peer has no business with it.
-            for name in ["authorization", "x-api-key", "x-goog-api-key"] {
-                head.remove_header(name);
-            }
-        }
         if body.is_some() {
             // The tee reads answers; compressed ones would be closed to it.
             head.remove_header("accept-encoding");
         }
-        // Generated or checked to be a header value.
-        let _ = head.insert_header("x-request-id", ctx.request_id.as_str());
-        if let Some(ip) = ctx.client_ip {
-            let chain = match head
-                .headers
-                .get("x-forwarded-for")
-                .and_then(|chain| chain.to_str().ok())
-            {
-                Some(chain) => format!("{chain}, {ip}"),
-                None => ip.to_string(),
-            };
-            let _ = head.insert_header("x-forwarded-for", chain);
-        }
+        introduce(&mut head, ctx);
         head
+    }
+}
+
+/// Says to a peer on whose behalf a request comes, and keeps from it what was for us.
+pub(super) fn introduce(head: &mut RequestHeader, ctx: &Ctx) {
+    if ctx.client.is_some() {
+        // The key was for us; a peer has no business with it.
+        for name in ["authorization", "x-api-key", "x-goog-api-key"] {
+            head.remove_header(name);
+        }
+    }
+    // Generated or checked to be a header value.
+    let _ = head.insert_header("x-request-id", ctx.request_id.as_str());
+    if let Some(ip) = ctx.client_ip {
+        let mut chain = String::new();
+        for known in head.headers.get_all("x-forwarded-for") {
+            if let Ok(known) = known.to_str() {
+                chain.push_str(known);
+                chain.push_str(", ");
+            }
+        }
+        let _ = head.insert_header("x-forwarded-for", chain + &ip.to_string());
     }
 }
 

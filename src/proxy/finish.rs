@@ -33,7 +33,8 @@ pub(super) fn log(session: &Session, ctx: &mut Ctx) {
     if let Some(overhead) = record.overhead {
         events::overhead(record.overhead_kind, overhead);
     }
-    if let (Some(route), Some(first), None) = (&ctx.route, first_token(ctx), &record.cache_id) {
+    let answered = record.metered && (200..300).contains(&status);
+    if let (Some(route), Some(first), true) = (&ctx.route, first_token(ctx), answered) {
         events::first_token(&route.pool, first);
     }
     if ctx.snapshot.access_log.is_on() {

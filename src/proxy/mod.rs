@@ -3,7 +3,7 @@
 //! `request_filter` answers every request by itself, through an [`Exchange`](crate::exchange::Exchange) with a peer,
 //! a cached answer or an error. Only upgrades (WebSocket) go on to Pingora's own proxy loop.
 //!
-//! `intake` reads the body · `model_api` understands, limits, looks up and sends on · `pass` streams everything else
+//! `intake` reads the body or gets rid of it · `model_api` understands, limits, looks up and sends on · `pass` streams everything else
 //! through · `dispatch` waits for a peer and tries again elsewhere · `relay` carries the answer to the client ·
 //! `report` tells the pool how its peers did · `tee` meters it and fills the cache · `respond` writes answers of our own · `finish` logs and counts.
 
@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::prelude::{HttpPeer, ProxyHttp, Session};
 use pingora::proxy::FailToProxy;
@@ -64,6 +65,7 @@ impl ProxyHttp for Proxy {
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         ctx.identify(session);
+        intake::settle_in(session);
         match self.handle(session, ctx).await {
             Ok(Handled::Answered) => Ok(true),
             Ok(Handled::Upgrade) => Ok(false),
@@ -84,6 +86,25 @@ impl ProxyHttp for Proxy {
             Some(upgrade) => Ok(Box::new(http_peer(upgrade.lease.addr(), &upgrade.timeouts))),
             None => Error::e_explain(ErrorType::InternalError, "no peer was chosen"),
         }
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        head: &mut RequestHeader,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        dispatch::introduce(head, ctx);
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        _session: &mut Session,
+        head: &mut ResponseHeader,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        respond::own_headers(ctx, head)
     }
 
     async fn fail_to_proxy(

@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
+use pingora::http::RequestHeader;
 use pingora::prelude::Session;
 
 use super::cached::{self, Looked};
@@ -32,10 +34,10 @@ impl Proxy {
     ) -> Result<Handled, Stop> {
         authenticate(session, ctx)?;
         let head = session.req_header();
-        if session.is_upgrade_req() {
+        if is_websocket(head) {
             return self.upgrade(session, ctx).await;
         }
-        match Endpoint::of(&head.method, head.uri.path()) {
+        match Endpoint::of(&head.method, ctx.path(session)) {
             Some(endpoint) => self.model_api(session, ctx, endpoint).await?,
             None if self.merges_models(session, ctx) => self.models(session, ctx).await?,
             None => self.pass(session, ctx).await?,
@@ -50,8 +52,7 @@ impl Proxy {
         endpoint: Endpoint,
     ) -> Result<(), Stop> {
         let body = intake::read(session, ctx, ctx.snapshot.config.max_body).await?;
-        // A body that we do not understand is for the peer to refuse in its own words.
-        let view = RequestView::parse(endpoint, &body).ok();
+        let view = parse(endpoint, &body).await;
         let model = view.as_ref().and_then(|view| view.model.as_deref());
         ctx.record.model = model.map(str::to_owned);
         ctx.record.stream = view.as_ref().is_some_and(|view| view.stream);
@@ -80,17 +81,21 @@ impl Proxy {
             },
         )?;
         let mut fill = None;
+        let text_only = view.as_ref().is_some_and(|view| !view.has_images);
         if let Some(view) = &view {
-            match cached::look_up(session, ctx, endpoint, view, &route).await? {
-                Looked::Answered => {
+            match cached::look_up(session, ctx, endpoint, view, &route).await {
+                Ok(Looked::Miss(filled)) => fill = filled,
+                ended => {
+                    // Nothing went to a peer.
                     if let Some(mut reservation) = reservation {
                         reservation.answered_from_cache();
                     }
-                    return Ok(());
+                    return ended.map(|_| ());
                 }
-                Looked::Miss(filled) => fill = filled,
             }
         }
+        // Several times as large as the body, and the answer may take minutes.
+        drop(view);
 
         let outgoing = Outgoing {
             demand: Demand {
@@ -104,8 +109,10 @@ impl Proxy {
         let answer = match self.dispatch(session, ctx, &outgoing).await {
             Ok(answer) => answer,
             Err(stop) => {
-                // A refusal costs its request, not its tokens. For a client that left a peer may have read the prompt.
-                if let (Some(mut reservation), Stop::Refused(_)) = (reservation, &stop) {
+                // A refusal costs its request, not its tokens, and so does a client that left before a peer could have
+                // read its prompt.
+                let unread = matches!(stop, Stop::Refused(_)) || ctx.record.attempts == 0;
+                if let (Some(mut reservation), true) = (reservation, unread) {
                     reservation.settle(0, Instant::now());
                 }
                 return Err(stop);
@@ -117,10 +124,11 @@ impl Proxy {
             model,
             text_bytes,
             non_ascii_bytes,
-            text_only: view.as_ref().is_some_and(|view| !view.has_images),
+            text_only,
             prompt_tokens,
         };
         let mut tee = Tee::metering(endpoint, reservation, learn, fill);
+        ctx.record.metered = true;
         dispatch_headers(ctx);
         let relayed = self.relay(session, ctx, &pool, answer, &mut tee).await;
         ctx.record.usage = tee.usage();
@@ -141,6 +149,7 @@ impl Proxy {
 
     async fn upgrade(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Handled, Stop> {
         let (_, pool) = find_route(session, ctx, None)?;
+        let reservation = reserve(ctx, Need::default())?;
         let outgoing = Outgoing {
             demand: Demand {
                 prompt_tokens: 0,
@@ -157,12 +166,37 @@ impl Proxy {
                 ctx.upgrade = Some(Upgrade {
                     lease,
                     timeouts: pool.conf.timeouts,
+                    _reservation: reservation,
                 });
                 Ok(Handled::Upgrade)
             }
             None => Err(no_peer(&pool).into()),
         }
     }
+}
+
+/// Bodies beyond this size, in bytes, are read on a thread of their own: 1 MiB of JSON takes milliseconds.
+const MOST_READ_INLINE: usize = 256 * 1024;
+
+/// A body that we do not understand is for the peer to refuse in its own words.
+async fn parse(endpoint: Endpoint, body: &Bytes) -> Option<RequestView> {
+    if body.len() <= MOST_READ_INLINE {
+        return RequestView::parse(endpoint, body).ok();
+    }
+    let body = body.clone();
+    let parsed = tokio::task::spawn_blocking(move || RequestView::parse(endpoint, &body).ok());
+    parsed.await.ok().flatten()
+}
+
+/// The one upgrade that is passed on. Others are for the client to do without: an ordinary request that wears the
+/// header (`h2c`, which some clients always offer) must not lead around limits, metering and cache.
+fn is_websocket(head: &RequestHeader) -> bool {
+    head.method == http::Method::GET
+        && head.version == http::Version::HTTP_11
+        && head
+            .headers
+            .get(http::header::UPGRADE)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Who asks?
@@ -188,7 +222,7 @@ pub(super) fn find_route(
     ctx: &mut Ctx,
     model: Option<&str>,
 ) -> Result<(Arc<Route>, Arc<Pool>), Stop> {
-    let path = session.req_header().uri.path();
+    let path = ctx.path(session);
     let found = ctx.snapshot.routes.find(path, model).cloned();
     let pool = found
         .as_ref()

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::ctx::Ctx;
 use super::stop::Stop;
-use super::{Proxy, respond};
+use super::{Proxy, intake, respond};
 use crate::admit::Need;
 use crate::balance::{Demand, Lease, Pick};
 use crate::config::model::Timeouts;
@@ -29,12 +29,14 @@ impl Proxy {
     pub(super) fn merges_models(&self, session: &Session, ctx: &Ctx) -> bool {
         let head = session.req_header();
         head.method == http::Method::GET
-            && head.uri.path() == "/v1/models"
+            && ctx.path(session) == "/v1/models"
             && ctx.snapshot.pools.len() > 1
     }
 
     pub(super) async fn models(&self, session: &mut Session, ctx: &mut Ctx) -> Result<(), Stop> {
         let _held = super::model_api::reserve(ctx, Need::default())?;
+        // Whoever sends one with a GET means nothing by it, but it must not be taken for the next request.
+        intake::read(session, ctx, ctx.snapshot.config.max_body).await?;
         let mut asked = JoinSet::new();
         for (order, conf) in ctx.snapshot.config.pools.iter().enumerate() {
             let Some(pool) = ctx.snapshot.pools.get(&conf.name) else {

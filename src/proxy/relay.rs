@@ -30,9 +30,14 @@ impl Proxy {
             head,
             mut exchange,
             mut lease,
-            mut uploading,
+            uploading,
             ..
         } = answer;
+        let mut upload = match uploading {
+            true => Sender::Heard,
+            false => Sender::Done,
+        };
+        session.set_write_timeout(Some(pool.conf.timeouts.between_chunks));
         ctx.record.first_byte = Some(ctx.start.elapsed());
         let sse = is_event_stream(&head);
         let failed_status = failed(head.status.as_u16());
@@ -42,8 +47,7 @@ impl Proxy {
         super::respond::own_headers(ctx, &mut head).map_err(|_| Stop::CutOff)?;
         let has_length = head.headers.contains_key(CONTENT_LENGTH);
         let empty = exchange.is_done();
-        session
-            .write_response_header(Box::new(head), empty)
+        super::respond::begin(session, head, empty)
             .await
             .map_err(gone)?;
         if !empty {
@@ -51,20 +55,24 @@ impl Proxy {
                 let part = tokio::select! {
                     biased;
                     part = exchange.chunk() => part,
-                    sent = session.read_body_or_idle(!uploading) => {
+                    sent = session.read_body_or_idle(upload == Sender::Done) => {
                         let Ok(part) = sent else { return Err(Stop::ClientGone(AbortStage::MidStream)) };
-                        uploading = part.is_some() && !session.is_body_done();
-                        if exchange.send_body(part.unwrap_or_default(), !uploading).await.is_err() {
+                        let over = part.is_none() || session.is_body_done();
+                        if upload == Sender::Heard
+                            && exchange.send_body(part.unwrap_or_default(), over).await.is_err()
+                        {
                             // The peer may answer in full without wanting the rest.
-                            uploading = false;
-                            session.set_keepalive(None);
+                            upload = Sender::Ignored;
+                        }
+                        if over {
+                            upload = Sender::Done;
                         }
                         continue;
                     }
                 };
                 match part {
                     Ok(Some(part)) => {
-                        tee.part(&part, &mut lease);
+                        tee.part(&part, lease.as_mut());
                         if exchange.is_done() || tee.saw_the_end() {
                             // Before the client can know that this was all: its next request finds the answer stored
                             // and its limits settled.
@@ -81,7 +89,7 @@ impl Proxy {
                             session,
                             ctx,
                             pool,
-                            &mut lease,
+                            lease.as_mut(),
                             &failure,
                             tee,
                             sse && !has_length,
@@ -90,18 +98,28 @@ impl Proxy {
                     }
                 }
             }
-            session
-                .write_response_body(None, true)
-                .await
-                .map_err(gone)?;
+            super::respond::end(session).await.map_err(gone)?;
         }
         tee.complete();
-        if !failed_status {
-            report_success(pool, &mut lease);
+        if let (Some(lease), false) = (&mut lease, failed_status) {
+            report_success(pool, lease);
         }
+        drop(lease);
         exchange.release(&self.client).await;
+        super::intake::linger(session, ctx).await;
         Ok(())
     }
+}
+
+/// What becomes of a body that the client is sending.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sender {
+    /// It goes to the peer.
+    Heard,
+    /// The peer takes no more of it.
+    Ignored,
+    /// There is no more of it.
+    Done,
 }
 
 /// Tells the truth about an answer that broke off: an error event where the answer is a stream of events, a closed
@@ -110,7 +128,7 @@ async fn broke(
     session: &mut Session,
     ctx: &mut Ctx,
     pool: &Pool,
-    lease: &mut Lease,
+    lease: Option<&mut Lease>,
     failure: &Failure,
     tee: &mut Tee,
     can_tell: bool,
@@ -119,10 +137,12 @@ async fn broke(
         "{}: pool {}: peer {}: {failure}",
         ctx.request_id,
         pool.conf.name,
-        lease.peer().label()
+        ctx.record.upstream.as_deref().unwrap_or_default(),
     );
     events::answer_broke(&pool.conf.name, failure.name());
-    report_failure(pool, lease, failure);
+    if let Some(lease) = lease {
+        report_failure(pool, lease, failure);
+    }
     let error = failure_error(failure, &pool.conf.timeouts);
     ctx.record.error_type = super::respond::error_type(&error);
     if !can_tell {
@@ -137,7 +157,7 @@ async fn broke(
         .await
         .map_err(gone)?;
     session.set_keepalive(None);
-    session.write_response_body(None, true).await.map_err(gone)
+    super::respond::end(session).await.map_err(gone)
 }
 
 /// The peer's head made ready for the client: connection-level headers replaced by ours.
@@ -146,6 +166,8 @@ fn client_head(session: &Session, ctx: &Ctx, mut head: ResponseHeader) -> Respon
     for name in strip_hop_by_hop(&head.headers) {
         head.remove_header(&name);
     }
+    // The version is that of one connection as well.
+    head.set_version(http::Version::HTTP_11);
     if !ctx.snapshot.config.limits.is_empty() {
         provider_limits(&mut head);
     }

@@ -3,11 +3,16 @@
 use bytes::Bytes;
 use pingora::http::ResponseHeader;
 use pingora::prelude::Session;
-use pingora::{Error, ErrorSource, Result};
+use pingora::{Error, ErrorSource, ErrorType, Result};
+use tokio::time::timeout;
 
 use super::ctx::Ctx;
+use super::intake::{self, CLIENT_STALL};
 use crate::llm::error::ApiError;
 use crate::metrics::events::AbortStage;
+
+/// Bytes of a body that are written at once.
+const PIECE: usize = 64 * 1024;
 
 /// Writes `error` in the client's envelope. The connection stays usable unless something else spoke against it.
 ///
@@ -23,12 +28,11 @@ pub(super) async fn error(session: &mut Session, ctx: &mut Ctx, error: &ApiError
         ctx.header("www-authenticate", "Bearer");
     }
     let body = Bytes::from(error.body(ctx.dialect));
-    if !session.is_body_done() && super::intake::content_length(session) != Some(0) {
-        // An unread body would have to be drained first.
-        session.set_keepalive(None);
-    }
+    intake::discard(session, ctx).await;
     ctx.overhead_ends("refused");
-    write(session, ctx, error.status, "application/json", body).await
+    write(session, ctx, error.status, "application/json", body).await?;
+    intake::linger(session, ctx).await;
+    Ok(())
 }
 
 /// Writes a complete answer.
@@ -47,11 +51,42 @@ pub(super) async fn write(
     head.insert_header(http::header::CONTENT_LENGTH, body.len())?;
     own_headers(ctx, &mut head)?;
     let empty = body.is_empty() || session.req_header().method == http::Method::HEAD;
-    session.write_response_header(Box::new(head), empty).await?;
-    if !empty {
-        session.write_response_body(Some(body), true).await?;
+    begin(session, head, empty).await?;
+    if empty {
+        return Ok(());
     }
-    Ok(())
+    let mut left = body;
+    while !left.is_empty() {
+        // Each piece has its own time, so that only a client that takes nothing at all is given up.
+        let piece = left.split_to(left.len().min(PIECE));
+        session.write_response_body(Some(piece), false).await?;
+    }
+    end(session).await
+}
+
+/// Writes the head of an answer.
+///
+/// # Errors
+/// The client left, or takes nothing.
+pub(super) async fn begin(session: &mut Session, head: ResponseHeader, empty: bool) -> Result<()> {
+    let limit = session.get_write_timeout().unwrap_or(CLIENT_STALL);
+    let write = session.write_response_header(Box::new(head), empty);
+    timeout(limit, write).await.unwrap_or_else(|_| stalled())
+}
+
+/// Ends the body of an answer.
+///
+/// # Errors
+/// The client left, or takes nothing.
+pub(super) async fn end(session: &mut Session) -> Result<()> {
+    let limit = session.get_write_timeout().unwrap_or(CLIENT_STALL);
+    let write = session.write_response_body(None, true);
+    timeout(limit, write).await.unwrap_or_else(|_| stalled())
+}
+
+/// Pingora's own limit holds for bodies only.
+fn stalled() -> Result<()> {
+    Err(Error::new_down(ErrorType::WriteTimedout))
 }
 
 /// Adds our headers to an answer's head.

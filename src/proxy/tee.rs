@@ -120,17 +120,22 @@ impl Tee {
     }
 
     /// A part of the answer is on its way to the client.
-    pub(super) fn part(&mut self, part: &Bytes, lease: &mut Lease) {
+    pub(super) fn part(&mut self, part: &Bytes, lease: Option<&mut Lease>) {
+        let now = Instant::now();
+        let progress = |output_tokens| {
+            if let Some(lease) = lease {
+                lease.progress(output_tokens, now);
+            }
+        };
         if let Some(fill) = &mut self.fill {
             fill.part(part);
         }
         match &mut self.kind {
-            Kind::Opaque | Kind::Unknown(_) => lease.progress(0, Instant::now()),
+            Kind::Opaque | Kind::Unknown(_) => progress(0),
             Kind::Stream(meter) => {
-                let now = Instant::now();
-                let progress = meter.push(part);
-                lease.progress(meter.output_tokens(), now);
-                if progress.new_output_tokens > 0 {
+                let pushed = meter.push(part);
+                progress(meter.output_tokens());
+                if pushed.new_output_tokens > 0 {
                     self.first_token.get_or_insert(now);
                     self.last_token = Some(now);
                     if let Some(reservation) = &mut self.reservation {
@@ -139,7 +144,7 @@ impl Tee {
                 }
             }
             Kind::Json { body, whole, .. } => {
-                lease.progress(0, Instant::now());
+                progress(0);
                 *whole = *whole && body.len() + part.len() <= MOST_JSON;
                 if *whole {
                     body.extend_from_slice(part);

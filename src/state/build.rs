@@ -16,9 +16,10 @@ use crate::route::RouteTable;
 /// Builds the snapshot of `config`, taking over from `old` whatever stays.
 ///
 /// # Errors
-/// When the access log cannot be opened; nothing of `old` was changed then.
+/// When the access log cannot be opened or a thread cannot be started; nothing of `old` was changed then.
 pub(super) fn build(config: Config, old: Option<&Snapshot>, now: Instant) -> io::Result<Snapshot> {
     let access_log = access_log(&config, old)?;
+    let caches = caches(&config, old)?;
     let limiter = match old {
         Some(old) => Limiter::reconfigured(&old.limiter, &config.limits),
         None => Limiter::new(&config.limits),
@@ -28,15 +29,20 @@ pub(super) fn build(config: Config, old: Option<&Snapshot>, now: Instant) -> io:
         routes: RouteTable::new(&config),
         keys: KeyTable::new(config.keys.as_deref(), &config.tiers),
         limiter: Arc::new(limiter),
+        // Last: it changes the queues in place.
         pools: pools(&config, old, now),
-        caches: caches(&config, old)?,
+        caches,
         access_log,
         config,
     })
 }
 
 fn access_log(config: &Config, old: Option<&Snapshot>) -> io::Result<AccessLog> {
-    if let Some(old) = old.filter(|old| old.config.access_log == config.access_log) {
+    let same = old.filter(|old| old.config.access_log == config.access_log);
+    // A file is opened again at each reload: whoever rotates logs sends SIGHUP and expects it.
+    if let (Some(old), model::AccessLog::Off | model::AccessLog::Stdout) =
+        (same, &config.access_log)
+    {
         return Ok(old.access_log.clone());
     }
     match &config.access_log {

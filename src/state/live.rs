@@ -6,10 +6,10 @@ use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use super::build::build;
 use super::snapshot::Snapshot;
+use super::watch::{Fingerprint, fingerprint};
 use crate::config;
 use crate::config::model::Config;
 use crate::metrics::events;
@@ -21,9 +21,10 @@ pub struct Live {
     last: Mutex<LastRead>,
     /// The configuration of the first start, whose addresses are the ones that are bound.
     bound: Config,
+    /// What the file said just before the first start read it.
+    first: Option<Fingerprint>,
     /// Only one reload at a time.
     reloading: Mutex<()>,
-    changed: Notify,
 }
 
 /// How the last reading of the file went.
@@ -58,6 +59,7 @@ impl Live {
     /// # Errors
     /// Every error of the file, or why what it names could not be set up.
     pub fn start(path: &Path) -> Result<Self, Refused> {
+        let first = fingerprint(path);
         let loaded = config::load(path).map_err(|errors| Refused(errors.to_string()))?;
         let snapshot = build(loaded.config, None, Instant::now())
             .map_err(|error| Refused(error.to_string()))?;
@@ -68,6 +70,7 @@ impl Live {
         events::config_live(snapshot.generation);
         Ok(Self {
             path: path.to_owned(),
+            first,
             bound: snapshot.config.clone(),
             current: ArcSwap::from_pointee(snapshot),
             last: Mutex::new(LastRead {
@@ -77,13 +80,17 @@ impl Live {
                 needs_restart: Vec::new(),
             }),
             reloading: Mutex::new(()),
-            changed: Notify::new(),
         })
     }
 
     /// The file that is read.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What the file said at the first start, to tell a change from.
+    pub(super) fn first(&self) -> Option<Fingerprint> {
+        self.first
     }
 
     /// The current snapshot.
@@ -94,11 +101,6 @@ impl Live {
     /// How the last reading went.
     pub fn last_read(&self) -> LastRead {
         self.last.lock().clone()
-    }
-
-    /// Resolves when the next reload has taken place.
-    pub async fn changed(&self) {
-        self.changed.notified().await;
     }
 
     /// Reads the file again and, if it is valid, makes it live. `cause` is for the log.
@@ -144,7 +146,6 @@ impl Live {
             warnings,
             needs_restart: needs_restart.clone(),
         };
-        self.changed.notify_waiters();
         Ok(Reloaded {
             generation,
             needs_restart,
@@ -158,6 +159,7 @@ fn needs_restart(bound: &Config, new: &Config) -> Vec<String> {
         ("listen", bound.listen != new.listen),
         ("admin.address", bound.admin != new.admin),
         ("threads", bound.threads != new.threads),
+        ("shutdown_grace", bound.shutdown_grace != new.shutdown_grace),
     ]
     .into_iter()
     .filter(|(_, differs)| *differs)

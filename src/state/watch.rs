@@ -22,7 +22,7 @@ const MOST_LINKS: usize = 16;
 /// Reloads whenever the file's content changes. Never returns.
 pub async fn watch_forever(live: Arc<Live>) {
     let (poke, mut poked) = mpsc::channel(1);
-    let mut seen = fingerprint(live.path());
+    let mut seen = live.first();
     loop {
         // Renewed each time round, since a swapped symlink leads through other folders.
         let watcher = watch(live.path(), poke.clone());
@@ -112,8 +112,11 @@ fn steps(path: &Path) -> Vec<PathBuf> {
     steps
 }
 
+/// Tells one content of the file from another.
+pub(super) type Fingerprint = [u8; 32];
+
 /// What the file says now; `None` while it cannot be read.
-fn fingerprint(path: &Path) -> Option<[u8; 32]> {
+pub(super) fn fingerprint(path: &Path) -> Option<Fingerprint> {
     std::fs::read(path)
         .ok()
         .map(|text| Sha256::digest(text).into())

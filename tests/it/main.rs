@@ -9,6 +9,7 @@ mod caching;
 mod clients;
 mod command_line;
 mod demo;
+mod edges;
 mod gone;
 mod layers;
 mod limits;
