@@ -1,7 +1,12 @@
 //! The demo as a user runs it.
 
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
 
 use crate::support::free_address;
 use crate::support::gate::binary;
@@ -15,16 +20,26 @@ const PORTS: [&str; 5] = [
     "TOLLGATE_DEMO_SIM_3",
 ];
 
-/// `tollgate demo --once` on free ports.
-fn demo() -> Command {
+/// `tollgate demo --once` on free ports, with its log in a folder of the test.
+fn demo(folder: &TempDir) -> Command {
     let mut command = binary();
     command
         .args(["demo", "--once", "--config"])
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/demo.yaml"));
+    command.env("TMPDIR", folder.path());
     for name in PORTS {
         command.env(name, free_address().port().to_string());
     }
     command
+}
+
+/// Where the variable puts a listener of this demo.
+fn address(command: &Command, name: &str) -> SocketAddr {
+    let port = command
+        .get_envs()
+        .find_map(|(set, port)| (set == name).then_some(port?.to_str()?))
+        .expect("set");
+    ([127, 0, 0, 1], port.parse().expect("a port")).into()
 }
 
 fn said(output: &Output) -> (String, String) {
@@ -55,7 +70,8 @@ fn the_demo_shows_each_kind_of_answer_and_leaves_nothing_running() {
         eprintln!("skipped: TOLLGATE_MODELS names no folder with all-MiniLM-L6-v2");
         return;
     }
-    let mut command = demo();
+    let folder = tempfile::tempdir().expect("folder");
+    let mut command = demo(&folder);
     let output = command.output().expect("runs");
     let (table, errors) = said(&output);
     assert_eq!(output.status.code(), Some(0), "{table}\n{errors}");
@@ -86,23 +102,16 @@ fn the_demo_shows_each_kind_of_answer_and_leaves_nothing_running() {
         "{table}"
     );
     assert!(!table.contains('\x1b'), "colours are for terminals");
-    for (name, port) in command
-        .get_envs()
-        .filter(|(name, _)| PORTS.iter().any(|port| name == port))
-    {
-        let port: u16 = port
-            .and_then(|port| port.to_str())
-            .expect("set")
-            .parse()
-            .expect("a port");
-        std::net::TcpListener::bind(("127.0.0.1", port))
-            .unwrap_or_else(|error| panic!("{name:?}: {error}"));
+    for name in PORTS {
+        TcpListener::bind(address(&command, name))
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 }
 
 #[test]
 fn without_a_model_the_demo_says_what_is_left_out_and_once_fails() {
-    let output = demo()
+    let folder = tempfile::tempdir().expect("folder");
+    let output = demo(&folder)
         .env("TOLLGATE_MODELS", "/nonexistent")
         .output()
         .expect("runs");
@@ -110,6 +119,8 @@ fn without_a_model_the_demo_says_what_is_left_out_and_once_fails() {
     assert_eq!(output.status.code(), Some(1), "{table}\n{errors}");
     assert!(table.contains("semantic hits are left out"), "{table}");
     assert!(errors.contains("no answer was a SEMANTIC_HIT"), "{errors}");
+    let log = folder.path().display().to_string();
+    assert!(errors.contains(&log), "the log is named: {errors}");
     assert!(
         !rows(&table, "HIT").is_empty() && !rows(&table, "MISS").is_empty(),
         "{table}"
@@ -118,10 +129,11 @@ fn without_a_model_the_demo_says_what_is_left_out_and_once_fails() {
 
 #[test]
 fn a_taken_port_is_one_clear_line_that_names_it() {
+    let folder = tempfile::tempdir().expect("folder");
     for name in PORTS {
-        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
+        let taken = TcpListener::bind("127.0.0.1:0").expect("binds");
         let address = taken.local_addr().expect("bound");
-        let output = demo()
+        let output = demo(&folder)
             .env(name, address.port().to_string())
             .output()
             .expect("runs");
@@ -132,5 +144,37 @@ fn a_taken_port_is_one_clear_line_that_names_it() {
             errors.contains(&format!("cannot listen on {address}")),
             "{name}: {errors}"
         );
+    }
+}
+
+#[test]
+fn killed_or_ended_the_demo_takes_its_tollgate_with_it() {
+    let folder = tempfile::tempdir().expect("folder");
+    for (signal, code) in [("KILL", None), ("TERM", Some(1))] {
+        let mut command = demo(&folder);
+        let mut running = command
+            .env("TOLLGATE_MODELS", "/nonexistent")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("starts");
+        let rows = BufReader::new(running.stdout.take().expect("piped")).lines();
+        let mut answered = rows
+            .map_while(Result::ok)
+            .skip_while(|line| !line.contains("MISS"));
+        assert!(answered.next().is_some(), "tollgate was up");
+        let killed = Command::new("kill")
+            .args([format!("-{signal}"), running.id().to_string()])
+            .status()
+            .expect("kill runs");
+        assert!(killed.success());
+        assert_eq!(running.wait().expect("waits").code(), code, "{signal}");
+        let address = address(&command, "TOLLGATE_DEMO_PORT");
+        let end = Instant::now() + Duration::from_secs(30);
+        // A demo that was killed cannot wait for its child.
+        while TcpListener::bind(address).is_err() {
+            assert!(Instant::now() < end, "{signal}: tollgate lives on");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }

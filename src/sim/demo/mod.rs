@@ -7,16 +7,17 @@ mod ask;
 mod child;
 mod engines;
 mod hints;
+mod read;
 mod script;
 mod table;
 mod tally;
+mod waiting;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use indicatif::ProgressBar;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::sim::SimServer;
@@ -51,10 +52,6 @@ pub struct Site {
     pub grace: Duration,
 }
 
-/// Tollgate listens well within this, or not at all.
-const START_LIMIT: Duration = Duration::from_secs(20);
-/// A small model is loaded well within this even on a slow disk.
-const EMBEDDER_LIMIT: Duration = Duration::from_secs(60);
 /// How often something awaited is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -148,12 +145,12 @@ async fn show(
 ) -> Ended {
     let (asker, mut screen) = (Asker::new(site), Screen::new());
     hints::opening(&mut screen, site);
-    if let Err(reason) = ready(&asker).await {
+    if let Err(reason) = waiting::ready(&asker).await {
         return Ended::Failed(reason);
     }
     let without_meaning = match &site.semantic {
         None => Some("the configuration has no semantic cache".to_owned()),
-        Some(cache) => meaning(&asker, cache).await.err(),
+        Some(cache) => waiting::meaning(&asker, cache).await.err(),
     };
     let semantic = match without_meaning {
         None => site.semantic.as_deref(),
@@ -175,64 +172,6 @@ async fn show(
     *shown = Some(missing);
     // Only a signal or the end of the child ends this.
     std::future::pending().await
-}
-
-async fn ready(asker: &Asker) -> Result<(), String> {
-    let _shown = Waiting::for_what("starting Tollgate");
-    let end = Instant::now() + START_LIMIT;
-    while !asker.is_ready().await {
-        if Instant::now() > end {
-            return Err(format!("tollgate was not ready within {START_LIMIT:?}"));
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-    Ok(())
-}
-
-/// Waits until questions are embedded.
-///
-/// # Errors
-/// Why they will not be.
-async fn meaning(asker: &Asker, cache: &str) -> Result<(), String> {
-    let _shown = Waiting::for_what("loading the sentence model");
-    let end = Instant::now() + EMBEDDER_LIMIT;
-    loop {
-        match asker.cache_view(cache).await.embedder.as_str() {
-            "ready" => return Ok(()),
-            "loading" | "" if Instant::now() < end => {}
-            "loading" | "" => {
-                return Err(format!(
-                    "the sentence model was not loaded within {EMBEDDER_LIMIT:?}"
-                ));
-            }
-            "missing" => {
-                return Err(
-                    "there is no sentence model (scripts/setup-embedder makes one)".to_owned(),
-                );
-            }
-            failed => return Err(format!("the sentence model: {failed}")),
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-}
-
-/// A moving line on a terminal while something is awaited; gone when dropped.
-struct Waiting(ProgressBar);
-
-impl Waiting {
-    fn for_what(what: &'static str) -> Self {
-        // Draws nothing where standard error is no terminal.
-        let bar = ProgressBar::new_spinner();
-        bar.set_message(what);
-        bar.enable_steady_tick(Duration::from_millis(80));
-        Self(bar)
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
-    }
 }
 
 /// Ends with the first Ctrl-C, SIGTERM or SIGHUP.

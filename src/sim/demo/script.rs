@@ -46,6 +46,8 @@ const WHILE_ONE_REFUSES: [Ask; 2] = [
 
 /// Questions are indexed in the background, a moment after their answers.
 const INDEX_LIMIT: Duration = Duration::from_secs(5);
+/// The end of a child is noticed well within this.
+const NOTICE: Duration = Duration::from_millis(200);
 
 /// Asks everything and shows each answer as it is complete. `semantic` is the cache that serves by meaning, if one is ready.
 pub(super) async fn play(
@@ -86,7 +88,7 @@ pub(super) async fn play(
             "each connection is reset; the request goes to another engine",
         );
         first.plant(Some(Fault::Refuse), None);
-        at_once(asker, &WHILE_ONE_REFUSES, screen, &mut tally).await;
+        in_turn(asker, &WHILE_ONE_REFUSES, screen, &mut tally).await;
         first.plant(None, None);
     }
     tally
@@ -103,7 +105,8 @@ async fn in_turn(asker: &Asker, asks: &[Ask], screen: &mut Screen, tally: &mut T
             },
             screen,
             tally,
-        );
+        )
+        .await;
     }
 }
 
@@ -122,13 +125,17 @@ async fn at_once(asker: &Asker, asks: &[Ask], screen: &mut Screen, tally: &mut T
     while let Some(ended) = open.join_next().await {
         // A task ends only by its answer; were it to panic, its row would be missing and said to be.
         if let Ok(seen) = ended {
-            show(seen, screen, tally);
+            show(seen, screen, tally).await;
         }
     }
 }
 
-fn show(seen: Seen, screen: &mut Screen, tally: &mut Tally) {
+async fn show(seen: Seen, screen: &mut Screen, tally: &mut Tally) {
     screen.row(seen.question, seen.form, &seen.answer);
+    if seen.answer.is_err() {
+        // Most often Tollgate has ended, and whoever watches it is about to say so.
+        tokio::time::sleep(NOTICE).await;
+    }
     tally.add(seen);
 }
 
