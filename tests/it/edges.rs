@@ -755,3 +755,42 @@ async fn a_client_that_waits_to_be_invited_is_refused_at_once() {
     assert!(all.starts_with("http/1.1 401"), "{all}");
     assert!(all.contains("connection: close"), "{all}");
 }
+
+#[tokio::test]
+async fn a_websocket_that_reaches_no_peer_counts_against_the_peer() {
+    let gate = Gate::start(&pool(&[crate::support::free_address()], "    eject: off\n")).await;
+    let mut raw = Raw::connect(&gate).await;
+    raw.send(
+        "GET /v1/realtime HTTP/1.1\r\nhost: t\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+    )
+    .await;
+    let (head, _) = raw.answer().await.expect("an answer");
+    assert!(head.starts_with("http/1.1 502"), "{head}");
+    let status = gate.status().await;
+    assert_eq!(status["pools"]["pool"]["peers"][0]["failures"], 1);
+    gate.is_at_rest().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_counts_beyond_all_bounds_breaks_nothing() {
+    let peer = Peer::start(|mut wire: Wire, _| async move {
+        while wire.request().await?.is_some() {
+            wire.json(
+                200,
+                r#"{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":18446744073709551615,"completion_tokens":18446744073709551615,"total_tokens":1}}"#,
+            )
+            .await?;
+        }
+        Ok(())
+    })
+    .await;
+    let gate = Gate::before(
+        &[peer.address],
+        "limits:\n  - { per: key, tokens: 1000/min }\n",
+    )
+    .await;
+    assert_eq!(client::ask(gate.address, "x", &[]).await.status, 200);
+    assert_eq!(client::ask(gate.address, "x", &[]).await.status, 429);
+    gate.is_at_rest().await;
+    assert_eq!(gate.metric("tollgate_unfinished_requests_total").await, 0.0);
+}
