@@ -12,7 +12,7 @@ use crate::balance::Lease;
 use crate::config::model::{Route, Timeouts};
 use crate::llm::{Dialect, Usage};
 use crate::metrics::events::{AbortStage, InFlight};
-use crate::state::Snapshot;
+use crate::state::{Pool, Snapshot};
 
 /// One request.
 pub struct Ctx {
@@ -39,6 +39,7 @@ pub struct Ctx {
 
 /// An upgraded connection's peer.
 pub(super) struct Upgrade {
+    pub(super) pool: Arc<Pool>,
     pub(super) lease: Lease,
     pub(super) timeouts: Timeouts,
     /// Counts against concurrency limits as long as the connection lives.

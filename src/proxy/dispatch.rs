@@ -209,6 +209,9 @@ impl Proxy {
             ApiError::queue_full(&pool.conf.name, drain_time(pool))
         })?;
         let deadline = tokio::time::Instant::from_std(began + pool.conf.queue.max_wait);
+        // The line outlives reloads, and whoever is first holds up all behind: they must not wait for peers that are gone
+        // while new ones are idle.
+        let mut current = self.current(pool);
         loop {
             tokio::select! {
                 biased;
@@ -224,9 +227,13 @@ impl Proxy {
                     ctx.record.limit_bound = Some("queue_time");
                     return Err(ApiError::queue_timeout(&pool.conf.name, pool.conf.queue.max_wait, drain_time(pool)).into());
                 }
-                () = returns(pool) => pool.queue.wake(),
+                () = returns(&current) => pool.queue.wake(),
             }
-            let outcome = match pool.balance.pick(&outgoing.demand, tried, Instant::now()) {
+            current = self.current(pool);
+            let outcome = match current
+                .balance
+                .pick(&outgoing.demand, tried, Instant::now())
+            {
                 Pick::Lease(lease) => Ok(Some(lease)),
                 Pick::Exhausted => Ok(None),
                 Pick::Down { retry_after } => {
@@ -243,6 +250,12 @@ impl Proxy {
             events::queue_wait(class_name(class), waited);
             return outcome;
         }
+    }
+
+    /// The pool as it is now, or as it last was.
+    fn current(&self, pool: &Arc<Pool>) -> Arc<Pool> {
+        let snapshot = self.live.snapshot();
+        Arc::clone(snapshot.pools.get(&pool.conf.name).unwrap_or(pool))
     }
 
     async fn attempt(

@@ -33,7 +33,7 @@ use pingora::{Error, ErrorType, Result};
 
 use self::ctx::Ctx;
 use self::stop::Stop;
-use crate::exchange::{Client, http_peer};
+use crate::exchange::{Client, Failure, http_peer};
 use crate::state::Live;
 
 /// The proxy as Pingora runs it.
@@ -104,7 +104,24 @@ impl ProxyHttp for Proxy {
         head: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> Result<()> {
+        if let Some(upgrade) = &mut ctx.upgrade {
+            report::report_status(&upgrade.pool, &mut upgrade.lease, head);
+        }
         respond::own_headers(ctx, head)
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut Ctx,
+        error: Box<Error>,
+    ) -> Box<Error> {
+        if let Some(upgrade) = &mut ctx.upgrade {
+            let failure = Failure::Connect(error.to_string());
+            report::report_failure(&upgrade.pool, &mut upgrade.lease, &failure);
+        }
+        error
     }
 
     async fn fail_to_proxy(

@@ -166,6 +166,7 @@ impl Proxy {
                 ctx.upgrade = Some(Upgrade {
                     lease,
                     timeouts: pool.conf.timeouts,
+                    pool,
                     _reservation: reservation,
                 });
                 Ok(Handled::Upgrade)

@@ -202,9 +202,7 @@ impl Tee {
         }
         if let Some(mut reservation) = self.reservation.take() {
             match (usage, success) {
-                (Some(usage), true) => {
-                    reservation.settle(usage.input_tokens + usage.output_tokens, now)
-                }
+                (Some(usage), true) => reservation.settle(usage.total_tokens(), now),
                 // An error costs its request, not its tokens.
                 (_, false) => reservation.settle(0, now),
                 (None, true) => drop(reservation),

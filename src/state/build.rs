@@ -86,8 +86,6 @@ fn pool(conf: &model::Pool, old: Option<&Pool>, now: Instant) -> Pool {
             balance::Pool::new(conf, Arc::new(move || waiting.wake()), now)
         }
     };
-    // More peers or a higher `max_requests` may be room for those who wait.
-    queue.wake();
     Pool {
         conf: conf.clone(),
         balance,

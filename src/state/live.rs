@@ -130,7 +130,12 @@ impl Live {
             }
         };
         let generation = snapshot.generation;
-        self.current.store(Arc::new(snapshot));
+        let snapshot = Arc::new(snapshot);
+        self.current.store(Arc::clone(&snapshot));
+        // More peers or a higher `max_requests` may be room for those who wait; they look at what is live.
+        for pool in snapshot.pools.values() {
+            pool.queue.wake();
+        }
         for warning in &warnings {
             log::warn!("{warning}");
         }

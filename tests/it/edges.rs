@@ -699,3 +699,98 @@ async fn a_new_grace_for_the_shutdown_is_said_to_need_a_restart() {
     let answer = gate.reload().await;
     assert_eq!(answer.json()["needs_restart"], json!(["shutdown_grace"]));
 }
+
+#[tokio::test]
+async fn a_peer_that_replaces_a_stuck_one_serves_those_who_wait_and_those_who_come() {
+    let (reached, mut reaches) = mpsc::unbounded_channel();
+    let stuck = Peer::start(move |mut wire: Wire, _| {
+        let reached = reached.clone();
+        async move {
+            wire.request().await?;
+            let _ = reached.send(());
+            std::future::pending().await
+        }
+    })
+    .await;
+    let fresh = Peer::mirror().await;
+    let config = |peer: std::net::SocketAddr| {
+        format!(
+            "pools:\n  pool:\n    health: off\n    queue: {{ max_wait: 60s }}\n    peers:\n      - {{ address: \"{peer}\", max_requests: 1 }}\n"
+        )
+    };
+    let gate = Gate::start(&config(stuck.address)).await;
+    let mut first = Raw::connect(&gate).await;
+    first
+        .send(post("/v1/chat/completions", "", &chat("x", json!({}))))
+        .await;
+    reaches.recv().await.expect("at the peer");
+    let mut second = Raw::connect(&gate).await;
+    second
+        .send(post("/v1/chat/completions", "", &chat("y", json!({}))))
+        .await;
+    until("it waits", || async {
+        gate.metric("tollgate_queue_requests{pool=\"pool\"}").await == 1.0
+    })
+    .await;
+    gate.rewrite(&config(fresh.address));
+    assert_eq!(gate.reload().await.status, 200);
+    let (head, _) = second.answer().await.expect("who waited is served");
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    let third = timeout(LONG, client::ask(gate.address, "z", &[]))
+        .await
+        .expect("who comes is served");
+    assert_eq!(third.status, 200);
+    drop(first);
+    gate.is_at_rest().await;
+}
+
+#[tokio::test]
+async fn a_client_that_waits_to_be_invited_is_refused_at_once() {
+    let peer = showing_peer().await;
+    let gate = Gate::before(&[peer.address], &keys()).await;
+    let mut raw = Raw::connect(&gate).await;
+    raw.send("POST /v1/chat/completions HTTP/1.1\r\nhost: t\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n")
+        .await;
+    let all = raw.rest().await.to_lowercase();
+    assert!(all.starts_with("http/1.1 401"), "{all}");
+    assert!(all.contains("connection: close"), "{all}");
+}
+
+#[tokio::test]
+async fn a_websocket_that_reaches_no_peer_counts_against_the_peer() {
+    let gate = Gate::start(&pool(&[crate::support::free_address()], "    eject: off\n")).await;
+    let mut raw = Raw::connect(&gate).await;
+    raw.send(
+        "GET /v1/realtime HTTP/1.1\r\nhost: t\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+    )
+    .await;
+    let (head, _) = raw.answer().await.expect("an answer");
+    assert!(head.starts_with("http/1.1 502"), "{head}");
+    let status = gate.status().await;
+    assert_eq!(status["pools"]["pool"]["peers"][0]["failures"], 1);
+    gate.is_at_rest().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_counts_beyond_all_bounds_breaks_nothing() {
+    let peer = Peer::start(|mut wire: Wire, _| async move {
+        while wire.request().await?.is_some() {
+            wire.json(
+                200,
+                r#"{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":18446744073709551615,"completion_tokens":18446744073709551615,"total_tokens":1}}"#,
+            )
+            .await?;
+        }
+        Ok(())
+    })
+    .await;
+    let gate = Gate::before(
+        &[peer.address],
+        "limits:\n  - { per: key, tokens: 1000/min }\n",
+    )
+    .await;
+    assert_eq!(client::ask(gate.address, "x", &[]).await.status, 200);
+    assert_eq!(client::ask(gate.address, "x", &[]).await.status, 429);
+    gate.is_at_rest().await;
+    assert_eq!(gate.metric("tollgate_unfinished_requests_total").await, 0.0);
+}
