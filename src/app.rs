@@ -65,16 +65,15 @@ pub fn run(path: &Path) -> Result<(), Error> {
         // Only a backstop: `drain` ends the process itself, sooner.
         grace_period_seconds: Some(config.shutdown_grace.as_secs() + 5),
         graceful_shutdown_timeout_seconds: Some(1),
-        upstream_keepalive_pool_size: 1024,
         ..ServerConf::default()
     };
     let mut server = Server::new_with_opt_and_conf(Opt::default(), conf);
     server.bootstrap();
-    let client = Client::new(&server.configuration);
+    let client = Arc::new(Client::new(&server.configuration));
 
     let mut proxy = pingora::proxy::http_proxy_service_with_name(
         &server.configuration,
-        Proxy::new(Arc::clone(&live), client),
+        Proxy::new(Arc::clone(&live), Arc::clone(&client)),
         "proxy",
     );
     for listen in &config.listen {
@@ -91,7 +90,7 @@ pub fn run(path: &Path) -> Result<(), Error> {
         server.add_service(admin);
     }
     keeper
-        .keep(&live)
+        .keep(&live, client)
         .map_err(|error| Error::Start(format!("cannot start: {error}")))?;
 
     for listen in &config.listen {
@@ -126,7 +125,7 @@ impl Keeper {
         Ok(Self { runtime, hangup })
     }
 
-    fn keep(self, live: &Arc<Live>) -> std::io::Result<()> {
+    fn keep(self, live: &Arc<Live>, client: Arc<Client>) -> std::io::Result<()> {
         let Self {
             runtime,
             mut hangup,
@@ -136,6 +135,7 @@ impl Keeper {
             tokio::spawn(state::watch_forever(Arc::clone(&live)));
             tokio::spawn(state::probe_forever(Arc::clone(&live)));
             tokio::spawn(state::resolve_forever(Arc::clone(&live)));
+            tokio::spawn(async move { client.sweep_forever().await });
             while hangup.recv().await.is_some() {
                 let live = Arc::clone(&live);
                 // Refusals are logged and kept by `reload` itself.

@@ -287,7 +287,7 @@ impl Proxy {
         let sent = match &outgoing.upload {
             Upload::Whole(body) => {
                 let head = self.peer_head(session, ctx, Some(body.len()));
-                let talk = exchange.ask(head, body.clone());
+                let talk = exchange.ask(&head, body.clone());
                 let answered = watching(session, AbortStage::BeforeFirstByte, talk, outgoing);
                 Sent {
                     answered: answered.await?,

@@ -44,11 +44,8 @@ pub struct Proxy {
 
 impl Proxy {
     /// A proxy that follows `live` and reaches peers through `client`.
-    pub fn new(live: Arc<Live>, client: Client) -> Self {
-        Self {
-            live,
-            client: Arc::new(client),
-        }
+    pub fn new(live: Arc<Live>, client: Arc<Client>) -> Self {
+        Self { live, client }
     }
 }
 

@@ -96,7 +96,7 @@ async fn list(client: &Client, lease: Lease, timeouts: Timeouts) -> Option<Bytes
         .open(lease.addr(), timeouts, Instant::now())
         .await
         .ok()?;
-    let answer = exchange.ask(Box::new(head), Bytes::new()).await.ok()?;
+    let answer = exchange.ask(&head, Bytes::new()).await.ok()?;
     if !answer.status.is_success() {
         return None;
     }

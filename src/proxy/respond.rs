@@ -46,7 +46,7 @@ pub(super) async fn write(
     content_type: &str,
     body: Bytes,
 ) -> Result<()> {
-    let mut head = ResponseHeader::build(status, Some(ctx.headers.len() + 4))?;
+    let mut head = ResponseHeader::build_no_case(status, Some(ctx.headers.len() + 4))?;
     head.insert_header(http::header::CONTENT_TYPE, content_type)?;
     head.insert_header(http::header::CONTENT_LENGTH, body.len())?;
     own_headers(ctx, &mut head)?;

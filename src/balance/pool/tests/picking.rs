@@ -24,15 +24,18 @@ fn excluded_peers_are_not_picked_again() {
 }
 
 #[test]
-fn a_backup_serves_only_while_no_primary_is_usable() {
+fn a_backup_serves_only_while_no_primary_can() {
     let now = Instant::now();
     let pool = pool(&[capped("10.0.0.1", 1), backup("10.0.0.9")], now);
     let held = lease(&pool, now);
     assert_eq!(held.addr(), addr("10.0.0.1"));
-    assert!(
-        matches!(pool.pick(&DEMAND, &[], now), Pick::Busy),
-        "a full primary is no reason"
+    assert_eq!(
+        lease(&pool, now).addr(),
+        addr("10.0.0.9"),
+        "a full primary is a reason, as in nginx"
     );
+    drop(held);
+    assert_eq!(lease(&pool, now).addr(), addr("10.0.0.1"));
     assert_eq!(
         lease_except(&pool, &[addr("10.0.0.1")], now).addr(),
         addr("10.0.0.9"),

@@ -1,0 +1,160 @@
+//! Upstream connections between two requests.
+//!
+//! Pingora's pool watches every idle connection with a task of its own and asks the kernel for its address at each
+//! reuse; both cost more than they give here, where connections are idle for milliseconds. This one looks at a
+//! connection when it is taken, youngest first, and lets go of those that were idle too long.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use dashmap::DashMap;
+use pingora::protocols::Stream;
+use tokio::io::AsyncReadExt;
+
+/// Idle connections to one peer that are kept.
+const MOST_IDLE: usize = 1024;
+
+/// Idle connections by peer address.
+#[derive(Debug, Default)]
+pub(super) struct IdlePool(DashMap<SocketAddr, VecDeque<Idle>>);
+
+#[derive(Debug)]
+struct Idle {
+    stream: Stream,
+    since: Instant,
+}
+
+impl IdlePool {
+    /// The connection to `peer` that became idle last and is still open. Ones idle for longer than `limit` are closed.
+    pub(super) fn take(&self, peer: SocketAddr, limit: Duration, now: Instant) -> Option<Stream> {
+        let mut idle = self.0.get_mut(&peer)?;
+        while let Some(mut youngest) = idle.pop_back() {
+            if now.saturating_duration_since(youngest.since) > limit {
+                idle.clear();
+                return None;
+            }
+            if is_quiet(&mut youngest.stream) {
+                return Some(youngest.stream);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next request.
+    pub(super) fn put(&self, peer: SocketAddr, stream: Stream, now: Instant) {
+        let mut idle = self.0.entry(peer).or_default();
+        if idle.len() == MOST_IDLE {
+            idle.pop_front();
+        }
+        idle.push_back(Idle { stream, since: now });
+    }
+
+    /// Closes what was idle for longer than `limit`.
+    pub(super) fn sweep(&self, limit: Duration, now: Instant) {
+        self.0.retain(|_, idle| {
+            while idle
+                .front()
+                .is_some_and(|oldest| now.saturating_duration_since(oldest.since) > limit)
+            {
+                idle.pop_front();
+            }
+            !idle.is_empty()
+        });
+    }
+}
+
+/// Whether nothing came on an idle connection: neither its end nor bytes that nobody asked for.
+fn is_quiet(stream: &mut Stream) -> bool {
+    let mut byte = [0];
+    let read = pin!(stream.read(&mut byte));
+    matches!(
+        read.poll(&mut Context::from_waker(Waker::noop())),
+        Poll::Pending
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pingora::protocols::l4::stream::Stream as L4;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    const LIMIT: Duration = Duration::from_secs(4);
+
+    async fn pair(listener: &TcpListener) -> (Stream, TcpStream) {
+        let address = listener.local_addr().expect("bound");
+        let (ours, theirs) = tokio::join!(TcpStream::connect(address), listener.accept());
+        (
+            Box::new(L4::from(ours.expect("connects"))),
+            theirs.expect("accepts").0,
+        )
+    }
+
+    async fn pool_of(count: usize) -> (IdlePool, SocketAddr, Vec<TcpStream>, Instant) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        let address = listener.local_addr().expect("bound");
+        let (pool, now) = (IdlePool::default(), Instant::now());
+        let mut theirs = Vec::new();
+        for i in 0..count {
+            let (ours, other) = pair(&listener).await;
+            pool.put(address, ours, now + Duration::from_secs(i as u64));
+            theirs.push(other);
+        }
+        (pool, address, theirs, now)
+    }
+
+    #[tokio::test]
+    async fn the_youngest_connection_is_taken_first_and_old_ones_are_closed() {
+        let (pool, address, mut theirs, now) = pool_of(3).await;
+        let mut taken = pool
+            .take(address, LIMIT, now + Duration::from_secs(2))
+            .expect("idle");
+        taken.write_all(b"x").await.expect("open");
+        taken.flush().await.expect("open");
+        let mut byte = [0];
+        theirs[2].read_exact(&mut byte).await.expect("the youngest");
+        assert!(
+            pool.take(address, LIMIT, now + Duration::from_secs(60))
+                .is_none()
+        );
+        assert_eq!(theirs[0].read(&mut byte).await.expect("closed"), 0);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_the_peer_closed_or_wrote_to_is_not_used_again() {
+        let (pool, address, mut theirs, now) = pool_of(3).await;
+        theirs[2]
+            .write_all(b"HTTP/1.1 408 Too late\r\n\r\n")
+            .await
+            .expect("sent");
+        drop(theirs.remove(1));
+        // Both have arrived once the kernel has told this thread about a later event.
+        let later = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        pair(&later).await;
+        tokio::task::yield_now().await;
+        let mut taken = pool.take(address, LIMIT, now).expect("one is left");
+        taken.write_all(b"x").await.expect("open");
+        taken.flush().await.expect("open");
+        let mut byte = [0];
+        theirs[0]
+            .read_exact(&mut byte)
+            .await
+            .expect("the one left alone");
+        assert!(pool.take(address, LIMIT, now).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_sweep_closes_what_was_idle_too_long_and_forgets_empty_peers() {
+        let (pool, address, mut theirs, now) = pool_of(2).await;
+        pool.sweep(LIMIT, now + Duration::from_millis(4_500));
+        let mut byte = [0];
+        assert_eq!(theirs[0].read(&mut byte).await.expect("closed"), 0);
+        assert!(pool.0.contains_key(&address));
+        pool.sweep(LIMIT, now + Duration::from_secs(60));
+        assert!(pool.0.is_empty());
+    }
+}
