@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use pingora::prelude::Session;
 
 use super::ctx::Ctx;
-use super::dispatch::class_name;
+use super::wait::class_name;
 use crate::metrics::access_log::Line;
 use crate::metrics::events;
 

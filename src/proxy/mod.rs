@@ -4,9 +4,10 @@
 //! a cached answer or an error. Only upgrades (WebSocket) go on to Pingora's own proxy loop.
 //!
 //! `intake` reads the body or gets rid of it · `model_api` understands, limits, looks up and sends on · `pass` streams everything else
-//! through · `dispatch` waits for a peer and tries again elsewhere · `relay` carries the answer to the client ·
+//! through · `dispatch` finds a peer (`wait`), asks it (`attempt`) and tries again elsewhere · `relay` carries the answer to the client ·
 //! `report` tells the pool how its peers did · `tee` meters it and fills the cache · `respond` writes answers of our own · `finish` logs and counts.
 
+mod attempt;
 mod cached;
 mod ctx;
 mod dispatch;
@@ -20,6 +21,7 @@ mod report;
 mod respond;
 mod stop;
 mod tee;
+mod wait;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -91,7 +93,7 @@ impl ProxyHttp for Proxy {
         head: &mut RequestHeader,
         ctx: &mut Ctx,
     ) -> Result<()> {
-        dispatch::introduce(head, ctx);
+        attempt::introduce(head, ctx);
         Ok(())
     }
 

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use pingora::http::RequestHeader;
 use pingora::prelude::Session;
 
 use super::cached::{self, Looked};
-use super::ctx::{Ctx, Upgrade};
+use super::ctx::Ctx;
 use super::dispatch::{Outgoing, Upload};
-use super::report::no_peer;
+use super::pass::is_websocket;
 use super::stop::Stop;
 use super::tee::{Learn, Tee};
 use super::{Handled, Proxy, intake};
@@ -146,34 +145,6 @@ impl Proxy {
         }
         relayed
     }
-
-    async fn upgrade(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Handled, Stop> {
-        let (_, pool) = find_route(session, ctx, None)?;
-        let reservation = reserve(ctx, Need::default())?;
-        let outgoing = Outgoing {
-            demand: Demand {
-                prompt_tokens: 0,
-                output_tokens: 0,
-                client_hash: client_hash(ctx),
-            },
-            upload: Upload::Streaming,
-            pool: Arc::clone(&pool),
-        };
-        match self.lease(session, ctx, &outgoing, &[]).await? {
-            Some(lease) => {
-                ctx.record.attempts = 1;
-                ctx.record.upstream = Some(lease.addr().to_string());
-                ctx.upgrade = Some(Upgrade {
-                    lease,
-                    timeouts: pool.conf.timeouts,
-                    pool,
-                    _reservation: reservation,
-                });
-                Ok(Handled::Upgrade)
-            }
-            None => Err(no_peer(&pool).into()),
-        }
-    }
 }
 
 /// Bodies beyond this size, in bytes, are read on a thread of their own: 1 MiB of JSON takes milliseconds.
@@ -187,17 +158,6 @@ async fn parse(endpoint: Endpoint, body: &Bytes) -> Option<RequestView> {
     let body = body.clone();
     let parsed = tokio::task::spawn_blocking(move || RequestView::parse(endpoint, &body).ok());
     parsed.await.ok().flatten()
-}
-
-/// The one upgrade that is passed on. Others are for the client to do without: an ordinary request that wears the
-/// header (`h2c`, which some clients always offer) must not lead around limits, metering and cache.
-fn is_websocket(head: &RequestHeader) -> bool {
-    head.method == http::Method::GET
-        && head.version == http::Version::HTTP_11
-        && head
-            .headers
-            .get(http::header::UPGRADE)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Who asks?

@@ -9,6 +9,7 @@
 pub mod client;
 pub mod gate;
 pub mod peer;
+pub mod raw;
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};

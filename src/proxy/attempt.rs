@@ -1,0 +1,178 @@
+//! One attempt on one peer: connect, send, read the head of the answer.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::prelude::Session;
+
+use super::Proxy;
+use super::ctx::Ctx;
+use super::dispatch::{Answer, Outgoing, Upload, watching};
+use super::stop::Stop;
+use crate::balance::Lease;
+use crate::exchange::{Exchange, Failure, upstream_head};
+use crate::metrics::events::AbortStage;
+
+/// What became of one attempt.
+pub(super) enum Attempt {
+    Answered(Box<Answer>),
+    Failed {
+        failure: Failure,
+        /// The connection had been idle, and the peer had most likely closed it.
+        stale: bool,
+        spent: bool,
+        lease: Lease,
+    },
+}
+
+/// What became of sending a request.
+struct Sent {
+    answered: Result<ResponseHeader, Failure>,
+    /// The client is still sending.
+    uploading: bool,
+    /// A streamed body is partly gone and cannot be sent again.
+    spent: bool,
+}
+
+impl Proxy {
+    /// Tries one peer. The total time runs from `since`.
+    pub(super) async fn attempt(
+        &self,
+        session: &mut Session,
+        ctx: &mut Ctx,
+        outgoing: &Outgoing,
+        lease: Lease,
+        since: Instant,
+    ) -> Result<Attempt, Stop> {
+        let began = Instant::now();
+        let open = self
+            .client
+            .open(lease.addr(), outgoing.pool.conf.timeouts, since);
+        let opened = watching(session, AbortStage::BeforeFirstByte, open, outgoing).await?;
+        let mut exchange = match opened {
+            Ok(exchange) => exchange,
+            Err(failure) => {
+                ctx.waited_since(began);
+                return Ok(Attempt::Failed {
+                    failure,
+                    stale: false,
+                    spent: false,
+                    lease,
+                });
+            }
+        };
+        let stale = exchange.reused();
+        let sent = match &outgoing.upload {
+            Upload::Whole(body) => {
+                let head = self.peer_head(session, ctx, Some(body.len()));
+                let talk = exchange.ask(&head, body.clone());
+                let answered = watching(session, AbortStage::BeforeFirstByte, talk, outgoing);
+                Sent {
+                    answered: answered.await?,
+                    uploading: false,
+                    spent: false,
+                }
+            }
+            Upload::Streaming => self.upload(session, ctx, &mut exchange).await?,
+        };
+        ctx.waited_since(began);
+        let Sent {
+            answered,
+            uploading,
+            spent,
+        } = sent;
+        Ok(match answered {
+            Ok(head) => Attempt::Answered(Box::new(Answer {
+                head,
+                exchange,
+                lease: Some(lease),
+                uploading,
+                spent,
+            })),
+            Err(failure) => Attempt::Failed {
+                stale: stale && matches!(failure, Failure::Reset(_)),
+                failure,
+                spent,
+                lease,
+            },
+        })
+    }
+
+    /// Sends head and body as the client sends them, until the peer answers.
+    async fn upload(
+        &self,
+        session: &mut Session,
+        ctx: &mut Ctx,
+        exchange: &mut Exchange,
+    ) -> Result<Sent, Stop> {
+        let head = self.peer_head(session, ctx, None);
+        let mut sent = Sent {
+            answered: Err(Failure::FirstByteTimeout),
+            uploading: !session.is_body_done(),
+            spent: false,
+        };
+        if let Err(failure) = exchange.send_head(head).await {
+            sent.answered = Err(failure);
+            return Ok(sent);
+        }
+        super::intake::invite(session, ctx).await?;
+        if !sent.uploading
+            && let Err(failure) = exchange.send_body(Bytes::new(), true).await
+        {
+            sent.answered = Err(failure);
+            return Ok(sent);
+        }
+        loop {
+            tokio::select! {
+                biased;
+                answered = exchange.head() => {
+                    sent.answered = answered;
+                    return Ok(sent);
+                }
+                part = session.read_body_or_idle(!sent.uploading) => {
+                    let part = part.map_err(|_| Stop::ClientGone(AbortStage::BeforeFirstByte))?;
+                    sent.uploading = part.is_some() && !session.is_body_done();
+                    let part = part.unwrap_or_default();
+                    sent.spent |= !part.is_empty();
+                    if let Err(failure) = exchange.send_body(part, !sent.uploading).await {
+                        sent.answered = exchange.last_words(failure).await;
+                        return Ok(sent);
+                    }
+                }
+            }
+        }
+    }
+
+    fn peer_head(&self, session: &Session, ctx: &Ctx, body: Option<usize>) -> Box<RequestHeader> {
+        let mut head = upstream_head(session.req_header(), body);
+        if body.is_some() {
+            // The tee reads answers; compressed ones would be closed to it.
+            head.remove_header("accept-encoding");
+        }
+        introduce(&mut head, ctx);
+        head
+    }
+}
+
+/// Says to a peer on whose behalf a request comes, and keeps from it what was for us.
+pub(super) fn introduce(head: &mut RequestHeader, ctx: &Ctx) {
+    if ctx.client.is_some() {
+        // The key was for us; a peer has no business with it.
+        for name in ["authorization", "x-api-key", "x-goog-api-key"] {
+            head.remove_header(name);
+        }
+    }
+    // Generated or checked to be a header value.
+    let _ = head.insert_header("x-request-id", ctx.request_id.as_str());
+    if let Some(ip) = ctx.client_ip {
+        let mut chain = String::new();
+        for known in head.headers.get_all("x-forwarded-for") {
+            if let Ok(known) = known.to_str() {
+                chain.push_str(known);
+                chain.push_str(", ");
+            }
+        }
+        let _ = head.insert_header("x-forwarded-for", chain + &ip.to_string());
+    }
+}
