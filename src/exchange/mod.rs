@@ -76,11 +76,14 @@ impl Client {
         let reused = idle.is_some();
         let stream = match idle {
             Some(stream) => stream,
-            None => self
-                .connector
-                .new_stream(&http_peer(address, &timeouts))
-                .await
-                .map_err(|error| Failure::connecting(&error))?,
+            None => {
+                let peer = http_peer(address, &timeouts);
+                // Connecting takes 8 KiB of state (TLS above all), which every request would otherwise carry along and
+                // every stream keep.
+                Box::pin(self.connector.new_stream(&peer))
+                    .await
+                    .map_err(|error| Failure::connecting(&error))?
+            }
         };
         Ok(Exchange {
             link: Link::Connected(stream),

@@ -58,8 +58,11 @@ pub(super) async fn look_up(
     let cache = Arc::clone(cache);
     let directives = Directives::parse(&session.req_header().headers)
         .map_err(|why| ApiError::bad_request(why, None))?;
-    let by_meaning = by_meaning(&cache, view);
-    let credential = credential(session.req_header());
+    let by_meaning = cache.serves_by_meaning().then(|| by_meaning(&cache, view));
+    let credential = match &ctx.client {
+        Some(_) => String::new(),
+        None => credential(session.req_header()),
+    };
     let partition = scope::partition(cache.config().scope, &caller(ctx, &credential));
     let identity = Identity::of(&KeyParts {
         partition: &[
@@ -72,8 +75,8 @@ pub(super) async fn look_up(
         ],
         body: &view.body,
         question: match by_meaning {
-            Eligible::Yes => view.last_user_text.as_deref(),
-            Eligible::No(_) => None,
+            Some(Eligible::Yes) => view.last_user_text.as_deref(),
+            Some(Eligible::No(_)) | None => None,
         },
     });
     let Ok(identity) = identity else {
@@ -92,12 +95,10 @@ pub(super) async fn look_up(
         }
     }
     let mut vector = None;
-    if let Eligible::No(why) = by_meaning
-        && cache.serves_by_meaning()
-    {
+    if let Some(Eligible::No(why)) = by_meaning {
         events::cache_lookup("semantic", why.name());
     }
-    if cache.serves_by_meaning() && identity.question.is_some() && directives.lookup_semantic {
+    if identity.question.is_some() && directives.lookup_semantic {
         let lookup = cache.get_semantic(&identity, &directives, now);
         let outcome = tokio::select! {
             biased;
