@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::support::client::{self, chat};
@@ -73,16 +72,7 @@ async fn errors_and_other_paths_do_not_count_as_first_tokens() {
 
 #[tokio::test]
 async fn a_client_that_leaves_the_queue_gets_its_tokens_back() {
-    let (reached, mut reaches) = mpsc::unbounded_channel();
-    let peer = Peer::start(move |mut wire: Wire, _| {
-        let reached = reached.clone();
-        async move {
-            wire.request().await?;
-            let _ = reached.send(());
-            std::future::pending().await
-        }
-    })
-    .await;
+    let (peer, mut reaches) = Peer::stuck().await;
     let gate = Gate::start(&format!(
         "pools:\n  pool:\n    health: off\n    peers:\n      - {{ address: \"{}\", max_requests: 1 }}\nlimits:\n  - {{ per: key, tokens: 100000/h }}\n",
         peer.address
@@ -126,16 +116,7 @@ async fn a_client_that_leaves_the_queue_gets_its_tokens_back() {
 
 #[tokio::test]
 async fn a_peer_that_replaces_a_stuck_one_serves_those_who_wait_and_those_who_come() {
-    let (reached, mut reaches) = mpsc::unbounded_channel();
-    let stuck = Peer::start(move |mut wire: Wire, _| {
-        let reached = reached.clone();
-        async move {
-            wire.request().await?;
-            let _ = reached.send(());
-            std::future::pending().await
-        }
-    })
-    .await;
+    let (stuck, mut reaches) = Peer::stuck().await;
     let fresh = Peer::mirror().await;
     let config = |peer: std::net::SocketAddr| {
         format!(

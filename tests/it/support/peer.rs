@@ -60,6 +60,21 @@ impl Peer {
         Self::start(|_, _| async { Ok(()) }).await
     }
 
+    /// Takes requests, reports each, and never answers.
+    pub async fn stuck() -> (Self, mpsc::UnboundedReceiver<()>) {
+        let (reached, reaches) = mpsc::unbounded_channel();
+        let peer = Self::start(move |mut wire: Wire, _| {
+            let reached = reached.clone();
+            async move {
+                wire.request().await?;
+                let _ = reached.send(());
+                std::future::pending().await
+            }
+        })
+        .await;
+        (peer, reaches)
+    }
+
     /// Connections accepted so far.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)

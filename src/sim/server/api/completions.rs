@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Events, Form, Identity, Outcome, TEXT, Template, finish_reason, usage};
+use super::{Events, Form, Identity, Outcome, TEXT, Template, close, finish_reason, usage};
 
 pub(super) struct Completions {
     who: Identity,
@@ -40,14 +40,8 @@ impl Form for Completions {
     }
 
     fn end(&mut self, events: &mut Events, _: &str, outcome: &Outcome) {
-        let mut last = document(&self.who, "", Some(finish_reason(outcome.finish)));
-        events.event("", &[&last.to_string()]);
-        if self.include_usage {
-            last["choices"] = json!([]);
-            last["usage"] = usage(outcome);
-            events.event("", &[&last.to_string()]);
-        }
-        events.event("", &["[DONE]"]);
+        let last = document(&self.who, "", Some(finish_reason(outcome.finish)));
+        close(events, last, self.include_usage, outcome);
     }
 
     fn whole(&self, text: &str, outcome: &Outcome) -> Value {

@@ -93,6 +93,17 @@ pub(super) fn form(ask: &Ask, who: Identity) -> Box<dyn Form> {
     }
 }
 
+/// Ends a stream of chat or completions: the chunk with the finish reason, the usage if it was asked for, the mark.
+fn close(events: &mut Events, mut last: serde_json::Value, include_usage: bool, outcome: &Outcome) {
+    events.event("", &[&last.to_string()]);
+    if include_usage {
+        last["choices"] = serde_json::json!([]);
+        last["usage"] = usage(outcome);
+        events.event("", &[&last.to_string()]);
+    }
+    events.event("", &["[DONE]"]);
+}
+
 /// OpenAI's `usage` object of chat and completions.
 fn usage(outcome: &Outcome) -> serde_json::Value {
     serde_json::json!({
