@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
+use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::server::configuration::{Opt, ServerConf};
 use pingora::server::{RunArgs, Server};
 use pingora::services::listening::Service;
@@ -15,6 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::Admin;
 use crate::exchange::Client;
+use crate::front::Front;
 use crate::metrics::names;
 use crate::proxy::Proxy;
 use crate::state::{self, Live, Refused};
@@ -71,15 +73,16 @@ pub fn run(path: &Path) -> Result<(), Error> {
     server.bootstrap();
     let client = Arc::new(Client::new(&server.configuration));
 
-    let mut proxy = pingora::proxy::http_proxy_service_with_name(
-        &server.configuration,
-        Proxy::new(Arc::clone(&live), Arc::clone(&client)),
-        "proxy",
-    );
+    let proxy = Proxy::new(Arc::clone(&live), Arc::clone(&client));
+    let mut front = Service::new("front".to_owned(), Front::new(Arc::new(proxy)));
     for listen in &config.listen {
-        proxy.add_tcp(&listen.address.to_string());
+        // What is read goes into buffers of our own.
+        front.add_listener(
+            ListenerConfig::tcp(listen.address.to_string())
+                .l4_buffer(L4BufferSettings::unbuffered()),
+        );
     }
-    server.add_service(proxy);
+    server.add_service(front);
     let draining = drain::Draining::default();
     if let Some(address) = config.admin {
         let mut admin = Service::new(

@@ -56,6 +56,22 @@ impl ApiError {
         }
     }
 
+    /// A request whose head cannot be read; `status` says what is wrong with it.
+    pub fn unreadable(status: u16, message: impl Into<String>) -> Self {
+        Self::new(
+            status,
+            ErrorType::InvalidRequest,
+            "unreadable_request",
+            message,
+        )
+    }
+
+    /// 408: the body does not come, or comes too slowly.
+    pub fn body_too_slow() -> Self {
+        let message = "the request body did not arrive in time";
+        Self::new(408, ErrorType::InvalidRequest, "request_too_slow", message)
+    }
+
     /// 413: the body is larger than `max_body` bytes.
     pub fn body_too_large(max_body: u64) -> Self {
         let message = format!("the request body is larger than the {max_body} bytes allowed here");

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pingora::http::ResponseHeader;
-use pingora::prelude::Session;
 use tokio::time::sleep;
 
 use super::Proxy;
@@ -16,6 +15,7 @@ use super::report::{no_peer, refusal, report_failure, report_status};
 use super::stop::Stop;
 use crate::balance::{Demand, Lease};
 use crate::exchange::{Exchange, Failure};
+use crate::front::Session;
 use crate::metrics::events::{self, AbortStage};
 use crate::state::Pool;
 
@@ -169,11 +169,10 @@ pub(super) async fn watching<T>(
 /// Resolves when the client has left. A body that is still to be read must not be touched, so such a client is only
 /// seen to leave once reading goes on.
 pub(super) async fn gone(session: &mut Session, outgoing: &Outgoing) {
-    if matches!(outgoing.upload, Upload::Streaming) && !session.is_body_done() {
+    if matches!(outgoing.upload, Upload::Streaming) && !session.body_done() {
         std::future::pending::<()>().await;
     }
-    // Data after the end of the request (pipelining) ends the connection too: it cannot be kept apart from leaving.
-    let _ = session.read_body_or_idle(true).await;
+    session.gone().await;
 }
 
 /// Full jitter: uniformly random up to the exponential bound, so that clients that failed together do not return

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pingora::prelude::Session;
 use tokio::time::{sleep, sleep_until};
 
 use super::Proxy;
@@ -14,6 +13,7 @@ use super::stop::Stop;
 use crate::admit::Full;
 use crate::balance::{Lease, Pick};
 use crate::config::model::Priority;
+use crate::front::Session;
 use crate::llm::error::ApiError;
 use crate::metrics::events::{self, AbortStage};
 use crate::state::Pool;

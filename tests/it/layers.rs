@@ -4,18 +4,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms it may use, besides itself.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("cli", &["app", "config", "sim"]),
-    ("app", &["proxy", "admin", "exchange", "state", "metrics"]),
+    (
+        "app",
+        &["proxy", "admin", "front", "exchange", "state", "metrics"],
+    ),
     (
         "proxy",
         &[
-            "exchange", "state", "admit", "cache", "route", "balance", "config", "llm", "metrics",
-            "util",
+            "front", "exchange", "state", "admit", "cache", "route", "balance", "config", "llm",
+            "metrics", "util", "wire",
         ],
     ),
     ("admin", &["state", "cache", "config", "metrics", "util"]),
-    ("exchange", &["config", "llm", "metrics", "util"]),
+    ("front", &["llm", "metrics", "util", "wire"]),
+    ("exchange", &["config", "llm", "metrics", "util", "wire"]),
     (
         "state",
         &[
@@ -30,6 +34,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("llm", &["util"]),
     ("metrics", &["util"]),
     ("util", &[]),
+    ("wire", &["util"]),
 ];
 const ENGINE: &[&str] = &["config", "llm", "metrics", "util"];
 
