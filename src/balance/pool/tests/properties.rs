@@ -109,7 +109,7 @@ impl World {
             }
             Pick::Busy => assert!(pool.totals().in_flight > 0, "nobody would wake who waits"),
             Pick::Exhausted => assert!(exclude),
-            Pick::Down { retry_after } => assert!(retry_after >= S),
+            Pick::Down { retry_after, .. } => assert!(retry_after >= S),
         }
     }
 
@@ -130,7 +130,7 @@ impl World {
             Step::Report(n, outcome) => {
                 let outcome = match outcome {
                     0..3 => Outcome::Failed(Failure::Reset),
-                    3 => Outcome::CoolDown(20 * S),
+                    3 => paused(20 * S),
                     _ => Outcome::Succeeded,
                 };
                 let count = self.leases.len();
@@ -218,7 +218,10 @@ proptest! {
             match what {
                 0..4 => { let _ = pool.report(&mut leases[index], Outcome::Failed(Failure::Reset), now); }
                 4 => { let _ = leases[index].first_byte(now); }
-                _ => { let _ = pool.report(&mut leases[index], Outcome::CoolDown(30 * S), now); }
+                _ => {
+                    let guess = Pause { status: 429, time: None };
+                    let _ = pool.report(&mut leases[index], Outcome::Paused(guess), now);
+                }
             }
             if n % 2 == 0 {
                 drop(leases.swap_remove(index));
