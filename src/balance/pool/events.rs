@@ -111,13 +111,10 @@ impl Pool {
         f64::from(out) > most
     }
 
-    /// Whether somebody else could serve while `peer` is out: for a primary another primary, for a backup anybody.
+    /// Whether somebody else could serve while `peer` is out. A backup counts: to stand in is what it is for.
     fn others(&self, peer: &Peer, now: Instant) -> Others {
         let members = self.members.load();
-        let any = usable(&members, now).any(|other| {
-            !Arc::ptr_eq(other.live(), peer.live())
-                && (!other.settings().backup || peer.settings().backup)
-        });
+        let any = usable(&members, now).any(|other| !Arc::ptr_eq(other.live(), peer.live()));
         if any { Others::Usable } else { Others::None }
     }
 }

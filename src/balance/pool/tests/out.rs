@@ -157,3 +157,23 @@ fn the_budget_outlives_a_reload_and_follows_its_new_rules() {
         free.may_retry(now).unwrap().used();
     }
 }
+
+#[test]
+fn the_only_primary_is_ejected_when_a_backup_can_stand_in() {
+    let now = Instant::now();
+    let mut config = config(&[peer("10.0.0.1"), backup("10.0.0.9")]);
+    config.eject.max_ejected = 0.5;
+    let pool = Pool::new(&config, silent(), now);
+    let hang = |at| {
+        let mut lease = lease(&pool, at);
+        let failed = Outcome::Failed(Failure::FirstByteTimeout);
+        (lease.addr(), pool.report(&mut lease, failed, at))
+    };
+    for expected in [Change::None, Change::None] {
+        assert_eq!(hang(now), (addr("10.0.0.1"), expected));
+    }
+    assert!(matches!(hang(now).1, Change::Ejected(_)));
+    assert_eq!(lease(&pool, now).addr(), addr("10.0.0.9"));
+    let due = now + 11 * S;
+    assert!(lease(&pool, due).is_trial(), "and it gets its trial");
+}
