@@ -71,6 +71,8 @@ pub struct Pool {
     pub health: Option<Health>,
     /// Passive ejection of peers that fail real requests.
     pub eject: Eject,
+    /// Pauses that peers ask for; `None` = they are not given.
+    pub cooldown: Option<Cooldown>,
     /// How long a returning peer takes to get its full share.
     pub slow_start: Duration,
     /// How often DNS names of peers are resolved again.
@@ -150,13 +152,24 @@ pub struct Health {
 }
 
 /// Passive ejection: real requests that fail take a peer out for a while.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Eject {
     /// Failures in a row that eject a peer; 0 switches ejection off.
     pub after: u32,
     /// First ejection time; doubled at each ejection in a row, up to `max`.
     pub base: Duration,
     /// Longest ejection time.
+    pub max: Duration,
+    /// Largest share of the peers that is out at once, 0 to 1, rounded up. The last usable peer always stays.
+    pub max_ejected: f64,
+}
+
+/// Pauses that peers ask for with a 429, or a 503 that says for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cooldown {
+    /// Pause of a peer that names no time.
+    pub default: Duration,
+    /// Longest pause, whatever the peer asks for.
     pub max: Duration,
 }
 
@@ -174,7 +187,7 @@ pub struct Timeouts {
 }
 
 /// When a request is tried again on another peer. Never after the first byte went to the client.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Retry {
     /// Attempts in all, the first included; at least 1.
     pub attempts: u32,
@@ -184,6 +197,17 @@ pub struct Retry {
     pub base_backoff: Duration,
     /// Longest backoff.
     pub max_backoff: Duration,
+    /// How many retries there may be in all; `None` = any number.
+    pub budget: Option<RetryBudget>,
+}
+
+/// Bound of a pool's retries over the last 10 s.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RetryBudget {
+    /// Retries as a share of the requests.
+    pub share: f64,
+    /// Retries per second that are allowed besides, whatever the traffic.
+    pub min_per_second: f64,
 }
 
 /// Bounds of the waiting room of a pool.

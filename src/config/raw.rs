@@ -47,6 +47,7 @@ pub(super) struct RawPool {
     pub peers: Option<List<RawPeer>>,
     pub health: Option<OffOr<RawHealth>>,
     pub eject: Option<OffOr<RawEject>>,
+    pub cooldown: Option<OffOr<RawCooldown>>,
     pub slow_start: Option<Leaf>,
     pub resolve_every: Option<Leaf>,
     pub timeouts: Option<RawTimeouts>,
@@ -91,6 +92,18 @@ pub(super) struct RawEject {
     pub after: Option<Leaf>,
     pub base: Option<Leaf>,
     pub max: Option<Leaf>,
+    pub max_ejected: Option<Leaf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(
+    deny_unknown_fields,
+    expecting = "`off` or a mapping such as `{ max: 60s }`"
+)]
+pub(super) struct RawCooldown {
+    pub default: Option<Leaf>,
+    pub max: Option<Leaf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -114,6 +127,8 @@ pub(super) struct RawRetry {
     pub statuses: Option<List<Leaf>>,
     pub base_backoff: Option<Leaf>,
     pub max_backoff: Option<Leaf>,
+    pub budget: Option<Leaf>,
+    pub budget_min_per_second: Option<Leaf>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -148,6 +148,16 @@ impl ApiError {
         Self::new(503, ErrorType::Overloaded, "no_peer_available", message).after(retry_after)
     }
 
+    /// 429 or 503, as the peers themselves said: all of them asked to be left alone.
+    pub fn all_paused(status: u16, pool: &str, retry_after: Duration) -> Self {
+        let kind = match status {
+            429 => ErrorType::RateLimit,
+            _ => ErrorType::Overloaded,
+        };
+        let message = format!("every server of '{pool}' asked to be left alone for a while");
+        Self::new(status, kind, "no_peer_available", message).after(retry_after)
+    }
+
     /// 502: the peer could not be reached, or broke off before its answer was whole.
     pub fn upstream_broke(why: impl fmt::Display) -> Self {
         Self::new(

@@ -142,6 +142,11 @@ pub fn retried(pool: &str, cause: &str) {
     names::RETRIES.with_label_values(&[pool, cause]).inc();
 }
 
+/// A request was not tried again, for the pool's budget was spent.
+pub fn retry_refused(pool: &str) {
+    names::RETRIES_REFUSED.with_label_values(&[pool]).inc();
+}
+
 /// An answer broke off after its first byte.
 pub fn answer_broke(pool: &str, cause: &str) {
     names::BROKEN.with_label_values(&[pool, cause]).inc();

@@ -109,6 +109,8 @@ series! {
     PEER_UP: IntGaugeVec = gauges("tollgate_peer_up", "1 while a peer takes requests", &["pool", "peer"]);
     /// Attempts after the first.
     RETRIES: IntCounterVec = counters("tollgate_retries_total", "Attempts on another peer", &["pool", "cause"]);
+    /// Retries for which there was no budget.
+    RETRIES_REFUSED: IntCounterVec = counters("tollgate_retries_refused_total", "Retries that the budget did not allow", &["pool"]);
     /// Answers that broke off after the first byte.
     BROKEN: IntCounterVec = counters("tollgate_broken_answers_total", "Answers that broke off after their first byte", &["pool", "cause"]);
     /// Clients that left.

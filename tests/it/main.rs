@@ -11,6 +11,7 @@ mod command_line;
 mod counting;
 mod demo;
 mod early;
+mod faults;
 mod gone;
 mod heads;
 mod layers;

@@ -98,8 +98,8 @@ fn what_the_explained_file_calls_defaults_are_the_defaults() {
     assert_eq!(full.access_log, least.access_log);
     let (a, b) = (&full.pools[0], &least.pools[0]);
     assert_eq!(
-        (a.balance, &a.health, &a.eject),
-        (b.balance, &b.health, &b.eject)
+        (a.balance, &a.health, &a.eject, &a.cooldown),
+        (b.balance, &b.health, &b.eject, &b.cooldown)
     );
     assert_eq!(
         (a.slow_start, a.resolve_every, a.timeouts),

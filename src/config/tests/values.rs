@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::model::{AccessLog, Balance, Engine, Priority, Rate};
+use crate::config::model::{AccessLog, Balance, Cooldown, Engine, Priority, Rate, RetryBudget};
 
 #[test]
 fn the_least_file_gets_every_default() {
@@ -176,5 +176,58 @@ fn a_route_after_one_for_any_model_is_reached_without_a_model() {
     assert_eq!(
         warnings("", "routes: [{pool: a, match: {model: \"*\"}}, {pool: a}]"),
         [""; 0]
+    );
+}
+
+#[test]
+fn retries_have_a_budget_unless_it_is_off() {
+    let budget = |pool: &str| good(pool, "").config.pools[0].retry.budget.clone();
+    let (share, min_per_second) = (0.2, 10.0);
+    let default = RetryBudget {
+        share,
+        min_per_second,
+    };
+    assert_eq!(budget(""), Some(default));
+    assert_eq!(budget("    retry: {budget: off}"), None);
+    let asked = budget("    retry: {budget: 1.5, budget_min_per_second: 0}").unwrap();
+    assert_eq!((asked.share, asked.min_per_second), (1.5, 0.0));
+    for (retry, error) in [
+        (
+            "budget: 20%",
+            "pools.a.retry.budget: 20%: must be `off` or a share of the requests, 0 to 100 (such as 0.2 for a fifth)",
+        ),
+        (
+            "budget: -1",
+            "pools.a.retry.budget: -1: must be `off` or a share of the requests, 0 to 100 (such as 0.2 for a fifth)",
+        ),
+        (
+            "budget_min_per_second: -1",
+            "pools.a.retry.budget_min_per_second: -1: must be from 0 to 1000000 (leave it out for 10)",
+        ),
+    ] {
+        assert_eq!(bad(&format!("    retry: {{{retry}}}"), ""), [error]);
+    }
+}
+
+#[test]
+fn peers_are_given_the_pauses_they_ask_for_within_bounds() {
+    let cooldown = |pool: &str| good(pool, "").config.pools[0].cooldown.clone();
+    let seconds = |default, max| {
+        let (default, max) = (Duration::from_secs(default), Duration::from_secs(max));
+        Some(Cooldown { default, max })
+    };
+    assert_eq!(cooldown(""), seconds(1, 60));
+    assert_eq!(cooldown("    cooldown: off"), None);
+    assert_eq!(
+        cooldown("    cooldown: {default: 0s, max: 5min}"),
+        seconds(0, 300)
+    );
+    assert_eq!(
+        bad("    cooldown: {default: 2min}", ""),
+        ["pools.a.cooldown.default: 2min: 2m is longer than `max`, 1m"]
+    );
+    assert_eq!(
+        bad("    eject: {max_ejected: 50}", ""),
+        ["pools.a.eject.max_ejected: 50: must be a share from 0 to 1 (leave it out for 0.5)"]
     );
 }
