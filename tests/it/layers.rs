@@ -1,10 +1,11 @@
-//! Imports go one way: `main -> cli -> app -> {proxy, admin} -> exchange/state -> engines -> config -> {llm, metrics, util}`.
+//! Imports go one way: `main -> cli -> app -> {front, proxy, admin} -> exchange/state -> engines -> config -> {llm, metrics,
+//! tls, util}`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms it may use, besides itself.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("cli", &["app", "config", "sim"]),
     ("app", &["proxy", "admin", "exchange", "state", "metrics"]),
     (
@@ -15,7 +16,8 @@ const MAY_USE: [(&str, &[&str]); 14] = [
         ],
     ),
     ("admin", &["state", "cache", "config", "metrics", "util"]),
-    ("exchange", &["config", "llm", "metrics", "util"]),
+    ("front", &["config", "metrics", "tls", "util"]),
+    ("exchange", &["config", "llm", "metrics", "tls", "util"]),
     (
         "state",
         &[
@@ -26,7 +28,8 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("cache", ENGINE),
     ("route", ENGINE),
     ("balance", ENGINE),
-    ("config", &["util"]),
+    ("config", &["tls", "util"]),
+    ("tls", &[]),
     ("llm", &["util"]),
     ("metrics", &["util"]),
     ("util", &[]),
