@@ -7,7 +7,12 @@ use std::path::{Path, PathBuf};
 /// Each room and the rooms it may use, besides itself.
 const MAY_USE: [(&str, &[&str]); 16] = [
     ("cli", &["app", "config", "sim"]),
-    ("app", &["proxy", "admin", "exchange", "state", "metrics"]),
+    (
+        "app",
+        &[
+            "front", "proxy", "admin", "exchange", "state", "config", "metrics",
+        ],
+    ),
     (
         "proxy",
         &[
