@@ -22,6 +22,8 @@ pub struct Config {
     pub max_body: u64,
     /// How long running streams may go on after SIGTERM.
     pub shutdown_grace: Duration,
+    /// Where a new binary takes over from the running one. Changing it needs a restart.
+    pub upgrade_socket: UpgradeSocket,
     /// Where the access log goes.
     pub access_log: AccessLog,
     /// Pools, in file order.
@@ -43,6 +45,17 @@ pub struct Config {
 pub struct Listen {
     /// Address and port.
     pub address: SocketAddr,
+}
+
+/// The Unix socket over which a new binary takes over from the running one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpgradeSocket {
+    /// In the runtime directory that systemd gives; none where it gives none.
+    Auto,
+    /// None.
+    Off,
+    /// Here.
+    At(PathBuf),
 }
 
 /// Where access log lines go.

@@ -19,6 +19,7 @@ pub(super) struct RawConfig {
     pub threads: Option<Leaf>,
     pub max_body: Option<Leaf>,
     pub shutdown_grace: Option<Leaf>,
+    pub upgrade_socket: Option<Leaf>,
     pub access_log: Option<Leaf>,
     pub pools: Option<Named<RawPool>>,
     pub routes: Option<List<RawRoute>>,

@@ -10,8 +10,10 @@
 
 mod failure;
 mod h1;
+pub mod h2;
 mod headers;
 mod idle;
+pub mod tls;
 
 pub use failure::Failure;
 pub use headers::{strip_hop_by_hop, upstream_head};

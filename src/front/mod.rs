@@ -11,6 +11,8 @@ mod h2;
 mod refusal;
 mod rules;
 mod session;
+pub mod proxy_protocol;
+pub mod tls;
 
 pub use door::{Front, Handler};
 pub use refusal::Refusal;

@@ -1,14 +1,17 @@
-//! Imports go one way: `main -> cli -> app -> {proxy, admin} -> exchange/state -> engines -> config -> {llm, metrics, util}`.
+//! Imports go one way: `main -> cli -> app -> {front, proxy, admin} -> exchange/state -> engines -> config -> {llm, metrics,
+//! tls, util}`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms it may use, besides itself.
-const MAY_USE: [(&str, &[&str]); 16] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     ("cli", &["app", "config", "sim"]),
     (
         "app",
-        &["proxy", "admin", "front", "exchange", "state", "metrics"],
+        &[
+            "front", "proxy", "admin", "exchange", "state", "config", "metrics",
+        ],
     ),
     (
         "proxy",
@@ -18,8 +21,11 @@ const MAY_USE: [(&str, &[&str]); 16] = [
         ],
     ),
     ("admin", &["state", "cache", "config", "metrics", "util"]),
-    ("front", &["llm", "metrics", "util", "wire"]),
-    ("exchange", &["config", "llm", "metrics", "util", "wire"]),
+    ("front", &["config", "llm", "metrics", "tls", "util", "wire"]),
+    (
+        "exchange",
+        &["config", "llm", "metrics", "tls", "util", "wire"],
+    ),
     (
         "state",
         &[
@@ -30,7 +36,8 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("cache", ENGINE),
     ("route", ENGINE),
     ("balance", ENGINE),
-    ("config", &["util"]),
+    ("config", &["tls", "util"]),
+    ("tls", &[]),
     ("llm", &["util"]),
     ("metrics", &["util"]),
     ("util", &[]),

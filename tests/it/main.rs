@@ -4,6 +4,7 @@
 
 mod support;
 
+mod binary_upgrade;
 mod bodies;
 mod caching;
 mod clients;

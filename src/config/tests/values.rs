@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::model::{AccessLog, Balance, Cooldown, Engine, Priority, Rate, RetryBudget};
+use crate::config::model::{
+    AccessLog, Balance, Cooldown, Engine, Priority, Rate, RetryBudget, UpgradeSocket,
+};
 
 #[test]
 fn the_least_file_gets_every_default() {
@@ -12,6 +14,7 @@ fn the_least_file_gets_every_default() {
     );
     assert!(config.threads >= 1 && config.admin.is_none() && config.keys.is_none());
     assert_eq!(config.access_log, AccessLog::Stdout);
+    assert_eq!(config.upgrade_socket, UpgradeSocket::Auto);
     let pool = &config.pools[0];
     assert_eq!(
         (pool.engine, pool.balance, pool.peers[0].weight),
@@ -28,6 +31,19 @@ fn the_least_file_gets_every_default() {
             && config.routes[0].model.is_none()
             && config.routes[0].cache.is_none()
     );
+}
+
+#[test]
+fn the_upgrade_socket_is_a_path_from_the_files_folder_or_off() {
+    let socket = |rest: &str| good("", rest).config.upgrade_socket;
+    assert_eq!(socket("upgrade_socket: off"), UpgradeSocket::Off);
+    let UpgradeSocket::At(path) = socket("upgrade_socket: ./run/u.sock") else {
+        panic!("a path");
+    };
+    assert!(path.ends_with("run/u.sock"));
+    let long = format!("upgrade_socket: /{}", "x".repeat(107));
+    let errors = parsed(&file("", &long)).unwrap_err();
+    assert!(errors.to_string().contains("at most 107 bytes"), "{errors}");
 }
 
 #[test]
