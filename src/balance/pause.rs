@@ -17,7 +17,8 @@ pub struct Pause {
 }
 
 impl Pause {
-    /// What an answer asks for. A 429 always asks, a 503 where it says for how long.
+    /// What an answer asks for. A 429 always asks, a 503 where it says for how long: without that it is
+    /// a failure like any other.
     ///
     /// The time is the first that is there of `retry-after-ms`, `Retry-After` (RFC 9110, 10.2.3: seconds or a date) and
     /// OpenAI's `x-ratelimit-reset-requests` and `-tokens`; of the last two those count whose `remaining` is 0, and the
@@ -41,7 +42,7 @@ impl Pause {
                 status,
                 time: time(),
             }),
-            503 => time().map(|time| Self {
+            503 => time().filter(|time| !time.is_zero()).map(|time| Self {
                 status,
                 time: Some(time),
             }),

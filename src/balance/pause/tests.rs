@@ -106,6 +106,7 @@ fn a_429_always_asks_a_503_only_with_a_time_and_nothing_else_does() {
     };
     assert_eq!(asked(429, &[]), Some(none));
     assert_eq!(asked(503, &[]), None);
+    assert_eq!(asked(503, &[("retry-after", "0")]), None);
     let after = [("retry-after", "2")];
     assert_eq!(asked(503, &after).unwrap().status, 503);
     for status in [200, 301, 400, 500, 502, 504] {
