@@ -9,9 +9,10 @@ use pingora::prelude::Session;
 use crate::admit;
 use crate::admit::Reservation;
 use crate::balance::Lease;
-use crate::config::model::{Route, Timeouts};
+use crate::config::model::Timeouts;
 use crate::llm::{Dialect, Usage};
 use crate::metrics::events::{AbortStage, InFlight};
+use crate::route::Route;
 use crate::state::{Pool, Snapshot};
 
 /// One request.

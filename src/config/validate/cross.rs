@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use super::address;
+use super::exchange::longer;
 use super::section::Section;
-use crate::config::model::{Config, Scope};
+use crate::config::model::{Config, Limit, Route, Scope};
 use crate::config::nearest::nearest;
 use crate::config::raw::RawConfig;
 
@@ -15,6 +16,8 @@ pub(super) fn check(mut s: Section<'_>, raw: &RawConfig, config: &Config) {
     unused(&mut s, config);
     tiers(&mut s, config);
     queues(&mut s, config);
+    edge(&mut s, raw, config);
+    routes(&mut s, config);
 }
 
 fn admin(s: &mut Section<'_>, raw: &RawConfig, config: &Config) {
@@ -87,17 +90,29 @@ fn openness(s: &mut Section<'_>, config: &Config) {
             format!("{scope} without `keys`: all clients are one, and share answers"),
         );
     }
-    let mut limits = s.key("limits");
-    for (n, _) in config
-        .limits
-        .iter()
-        .enumerate()
-        .filter(|(_, limit)| limit.tier.is_some())
-    {
-        limits.index(n).warn(
-            "tier",
-            "without `keys` nobody has a tier, so this limits nobody",
-        );
+    each_limit(s, config, |s, limit| {
+        if limit.tier.is_some() {
+            s.warn(
+                "tier",
+                "without `keys` nobody has a tier, so this limits nobody",
+            );
+        }
+    });
+}
+
+/// Goes through the limits of the file and of its routes.
+fn each_limit(
+    s: &mut Section<'_>,
+    config: &Config,
+    mut look: impl FnMut(&mut Section<'_>, &Limit),
+) {
+    for (n, limit) in config.limits.iter().enumerate() {
+        look(&mut s.key("limits").index(n), limit);
+    }
+    for (m, route) in config.routes.iter().enumerate() {
+        for (n, limit) in route.limits.iter().enumerate() {
+            look(&mut s.key("routes").index(m).key("limits").index(n), limit);
+        }
     }
 }
 
@@ -105,7 +120,10 @@ fn unused(s: &mut Section<'_>, config: &Config) {
     let pools: HashSet<&str> = config
         .routes
         .iter()
-        .map(|route| route.pool.as_str())
+        .flat_map(|route| {
+            let mirror = route.mirror.as_ref().map(|mirror| mirror.pool.as_str());
+            route.action.pool().into_iter().chain(mirror)
+        })
         .collect();
     for pool in config
         .pools
@@ -140,6 +158,7 @@ fn tiers(s: &mut Section<'_>, config: &Config) {
         config
             .limits
             .iter()
+            .chain(config.routes.iter().flat_map(|route| &route.limits))
             .filter_map(|limit| limit.tier.as_deref()),
     );
     let mut list = s.key("keys");
@@ -155,15 +174,12 @@ fn tiers(s: &mut Section<'_>, config: &Config) {
             format!("neither `tiers` nor `limits` names `{tier}`, so it means nothing{hint}"),
         );
     }
-    let mut limits = s.key("limits");
-    for (n, limit) in config.limits.iter().enumerate() {
+    each_limit(s, config, |s, limit| {
         if let Some(tier) = limit.tier.as_deref().filter(|tier| !held.contains(tier)) {
-            limits.index(n).warn(
-                "tier",
-                format!("no key has the tier `{tier}`, so this limits nobody"),
-            );
+            let text = format!("no key has the tier `{tier}`, so this limits nobody");
+            s.warn("tier", text);
         }
-    }
+    });
 }
 
 fn queues(s: &mut Section<'_>, config: &Config) {
@@ -177,5 +193,88 @@ fn queues(s: &mut Section<'_>, config: &Config) {
             let text = "is smaller than `max_body`: the largest requests can never wait";
             pools.key(&pool.name).key("queue").warn("max_bytes", text);
         }
+    }
+}
+
+fn edge(s: &mut Section<'_>, raw: &RawConfig, config: &Config) {
+    for (n, raw) in raw.listen.iter().flatten().enumerate() {
+        let Some(switch) = raw.as_ref().and_then(|raw| raw.proxy_protocol.as_ref()) else {
+            continue;
+        };
+        let is_on = matches!(switch.text().as_deref(), Some("on" | "true"));
+        if is_on && config.client.trusted_proxies.is_empty() {
+            s.key("listen").index(n).refuse(
+                "proxy_protocol",
+                Some(switch),
+                "nobody's PROXY header is believed",
+                "write the proxies' addresses into client.trusted_proxies",
+            );
+        }
+    }
+    let client = &config.client;
+    if client
+        .max_connections_per_address
+        .is_some_and(|cap| cap > client.max_connections)
+    {
+        let given = raw.client.as_ref();
+        let given = given.and_then(|raw| raw.max_connections_per_address.as_ref());
+        if given.is_some() {
+            let text = "is above `max_connections`, so it never says anything";
+            s.key("client").warn("max_connections_per_address", text);
+        }
+    }
+}
+
+fn routes(s: &mut Section<'_>, config: &Config) {
+    let mut list = s.key("routes");
+    for (n, route) in config.routes.iter().enumerate() {
+        let mut s = list.index(n);
+        tenant(&mut s.key("match"), route, config);
+        let Some(pool) = route.action.pool() else {
+            continue;
+        };
+        if route
+            .mirror
+            .as_ref()
+            .is_some_and(|mirror| mirror.pool == pool)
+        {
+            s.key("mirror")
+                .warn("pool", "is the route's own pool: its peers get both");
+        }
+        let Some(pool) = config.pools.iter().find(|known| known.name == pool) else {
+            continue;
+        };
+        let own = &route.timeouts;
+        let total = own.over(pool.timeouts).total;
+        let parts = [
+            ("connect", own.connect),
+            ("first_byte", own.first_byte),
+            ("between_chunks", own.between_chunks),
+        ];
+        for (key, time) in parts {
+            if let Some(time) = time.filter(|time| *time > total) {
+                s.key("timeouts").warn(key, longer(time, "total", total));
+            }
+        }
+    }
+}
+
+fn tenant(s: &mut Section<'_>, route: &Route, config: &Config) {
+    let Some(glob) = &route.matches.tenant else {
+        return;
+    };
+    match &config.keys {
+        None => s.warn(
+            "tenant",
+            "without `keys` nobody has a tenant, so it is never reached",
+        ),
+        Some(keys) if !keys.iter().any(|key| glob.is_match(&key.tenant)) => {
+            let text = format!(
+                "no key has a tenant like `{}`, so it is never reached",
+                glob.glob()
+            );
+            s.warn("tenant", text);
+        }
+        Some(_) => {}
     }
 }
