@@ -1,11 +1,13 @@
 //! What has to fit across sections, and what works but is probably not meant.
 
+mod edge;
+mod route;
+
 use std::collections::HashSet;
 
 use super::address;
-use super::exchange::longer;
 use super::section::Section;
-use crate::config::model::{Config, Limit, Route, Scope};
+use crate::config::model::{Config, Limit, Scope};
 use crate::config::nearest::nearest;
 use crate::config::raw::RawConfig;
 
@@ -16,8 +18,8 @@ pub(super) fn check(mut s: Section<'_>, raw: &RawConfig, config: &Config) {
     unused(&mut s, config);
     tiers(&mut s, config);
     queues(&mut s, config);
-    edge(&mut s, raw, config);
-    routes(&mut s, config);
+    edge::check(&mut s, raw, config);
+    route::check(&mut s, config);
 }
 
 fn admin(s: &mut Section<'_>, raw: &RawConfig, config: &Config) {
@@ -193,88 +195,5 @@ fn queues(s: &mut Section<'_>, config: &Config) {
             let text = "is smaller than `max_body`: the largest requests can never wait";
             pools.key(&pool.name).key("queue").warn("max_bytes", text);
         }
-    }
-}
-
-fn edge(s: &mut Section<'_>, raw: &RawConfig, config: &Config) {
-    for (n, raw) in raw.listen.iter().flatten().enumerate() {
-        let Some(switch) = raw.as_ref().and_then(|raw| raw.proxy_protocol.as_ref()) else {
-            continue;
-        };
-        let is_on = matches!(switch.text().as_deref(), Some("on" | "true"));
-        if is_on && config.client.trusted_proxies.is_empty() {
-            s.key("listen").index(n).refuse(
-                "proxy_protocol",
-                Some(switch),
-                "nobody's PROXY header is believed",
-                "write the proxies' addresses into client.trusted_proxies",
-            );
-        }
-    }
-    let client = &config.client;
-    if client
-        .max_connections_per_address
-        .is_some_and(|cap| cap > client.max_connections)
-    {
-        let given = raw.client.as_ref();
-        let given = given.and_then(|raw| raw.max_connections_per_address.as_ref());
-        if given.is_some() {
-            let text = "is above `max_connections`, so it never says anything";
-            s.key("client").warn("max_connections_per_address", text);
-        }
-    }
-}
-
-fn routes(s: &mut Section<'_>, config: &Config) {
-    let mut list = s.key("routes");
-    for (n, route) in config.routes.iter().enumerate() {
-        let mut s = list.index(n);
-        tenant(&mut s.key("match"), route, config);
-        let Some(pool) = route.action.pool() else {
-            continue;
-        };
-        if route
-            .mirror
-            .as_ref()
-            .is_some_and(|mirror| mirror.pool == pool)
-        {
-            s.key("mirror")
-                .warn("pool", "is the route's own pool: its peers get both");
-        }
-        let Some(pool) = config.pools.iter().find(|known| known.name == pool) else {
-            continue;
-        };
-        let own = &route.timeouts;
-        let total = own.over(pool.timeouts).total;
-        let parts = [
-            ("connect", own.connect),
-            ("first_byte", own.first_byte),
-            ("between_chunks", own.between_chunks),
-        ];
-        for (key, time) in parts {
-            if let Some(time) = time.filter(|time| *time > total) {
-                s.key("timeouts").warn(key, longer(time, "total", total));
-            }
-        }
-    }
-}
-
-fn tenant(s: &mut Section<'_>, route: &Route, config: &Config) {
-    let Some(glob) = &route.matches.tenant else {
-        return;
-    };
-    match &config.keys {
-        None => s.warn(
-            "tenant",
-            "without `keys` nobody has a tenant, so it is never reached",
-        ),
-        Some(keys) if !keys.iter().any(|key| glob.is_match(&key.tenant)) => {
-            let text = format!(
-                "no key has a tenant like `{}`, so it is never reached",
-                glob.glob()
-            );
-            s.warn("tenant", text);
-        }
-        Some(_) => {}
     }
 }
