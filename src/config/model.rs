@@ -7,13 +7,22 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use globset::GlobMatcher;
+mod edge;
+mod route;
+
+pub use edge::{Certificate, ClientRules, Listen, ListenTls, PeerTls, TlsVersion};
+pub use route::{
+    Action, HeaderEdits, HeaderMatch, HostPattern, Match, Mirror, Redirect, Respond, Rewrite,
+    Route, TimeoutOverrides,
+};
 
 /// One validated configuration file.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Addresses clients connect to. Changing them needs a restart.
     pub listen: Vec<Listen>,
+    /// What clients may do and take.
+    pub client: ClientRules,
     /// Address of the admin listener; `None` when the file has no `admin`. Changing it needs a restart.
     pub admin: Option<SocketAddr>,
     /// Worker threads of the proxy. Changing it needs a restart.
@@ -38,13 +47,6 @@ pub struct Config {
     pub tiers: Vec<Tier>,
     /// Limits, all of which must admit a request.
     pub limits: Vec<Limit>,
-}
-
-/// One client listener.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listen {
-    /// Address and port.
-    pub address: SocketAddr,
 }
 
 /// The Unix socket over which a new binary takes over from the running one.
@@ -78,6 +80,10 @@ pub struct Pool {
     pub engine: Engine,
     /// How a peer is chosen.
     pub balance: Balance,
+    /// TLS to the peers; `None` = plain.
+    pub tls: Option<PeerTls>,
+    /// HTTP/2 to the peers: by ALPN with TLS, by prior knowledge without.
+    pub http2: bool,
     /// The peers.
     pub peers: Vec<Peer>,
     /// Active health checks; `None` switches them off.
@@ -232,21 +238,6 @@ pub struct Queue {
     pub max_bytes: u64,
     /// Longest wait.
     pub max_wait: Duration,
-}
-
-/// Sends what matches to a pool.
-#[derive(Debug, Clone)]
-pub struct Route {
-    /// Name for logs and metrics: the operator's, or `route-N` counted from 1 in file order.
-    pub name: String,
-    /// Glob on the path; `None` matches all.
-    pub path: Option<GlobMatcher>,
-    /// Glob on the model; `None` matches all, also requests without a model.
-    pub model: Option<GlobMatcher>,
-    /// Name of an existing pool.
-    pub pool: String,
-    /// Name of an existing cache; `None` = not cached.
-    pub cache: Option<String>,
 }
 
 /// A cache of answers.

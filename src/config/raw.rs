@@ -3,9 +3,16 @@
 //! Every key is optional and every scalar a `Leaf`: what is required, what a value means and what its default is,
 //! `validate` says. Only the shape is checked here: unknown keys, a list where a mapping belongs.
 
+mod edge;
 mod parts;
+mod route;
 
-pub(super) use parts::{Leaf, List, Named, OffOr, shown};
+pub(super) use edge::{RawAdmin, RawCertificate, RawClient, RawListen, RawListenTls, RawPeerTls};
+pub(super) use parts::{Leaf, List, Named, OffOr, OneOrMore, shown};
+pub(super) use route::{
+    RawHeaderEdits, RawMatch, RawMirror, RawPathRewrite, RawRedirect, RawRespond, RawRewrite,
+    RawRoute,
+};
 use serde::Deserialize;
 #[cfg(test)]
 use serde::Serialize;
@@ -15,7 +22,8 @@ use serde::Serialize;
 #[serde(deny_unknown_fields, expecting = "a mapping with `listen` and `pools`")]
 pub(super) struct RawConfig {
     pub listen: Option<List<RawListen>>,
-    pub admin: Option<RawListen>,
+    pub client: Option<RawClient>,
+    pub admin: Option<RawAdmin>,
     pub threads: Option<Leaf>,
     pub max_body: Option<Leaf>,
     pub shutdown_grace: Option<Leaf>,
@@ -31,20 +39,12 @@ pub(super) struct RawConfig {
 
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(Serialize))]
-#[serde(
-    deny_unknown_fields,
-    expecting = "a mapping such as `address: 127.0.0.1:8080`"
-)]
-pub(super) struct RawListen {
-    pub address: Option<Leaf>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[cfg_attr(test, derive(Serialize))]
 #[serde(deny_unknown_fields, expecting = "a mapping with `peers`")]
 pub(super) struct RawPool {
     pub engine: Option<Leaf>,
     pub balance: Option<Leaf>,
+    pub tls: Option<OffOr<RawPeerTls>>,
+    pub http2: Option<Leaf>,
     pub peers: Option<List<RawPeer>>,
     pub health: Option<OffOr<RawHealth>>,
     pub eject: Option<OffOr<RawEject>>,
@@ -142,28 +142,6 @@ pub(super) struct RawQueue {
     pub max_requests: Option<Leaf>,
     pub max_bytes: Option<Leaf>,
     pub max_wait: Option<Leaf>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[cfg_attr(test, derive(Serialize))]
-#[serde(deny_unknown_fields, expecting = "a mapping with `pool`")]
-pub(super) struct RawRoute {
-    pub name: Option<Leaf>,
-    #[serde(rename = "match")]
-    pub matches: Option<RawMatch>,
-    pub pool: Option<Leaf>,
-    pub cache: Option<Leaf>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[cfg_attr(test, derive(Serialize))]
-#[serde(
-    deny_unknown_fields,
-    expecting = "a mapping such as `{ path: /v1/*, model: \"qwen*\" }`"
-)]
-pub(super) struct RawMatch {
-    pub path: Option<Leaf>,
-    pub model: Option<Leaf>,
 }
 
 #[derive(Debug, Default, Deserialize)]

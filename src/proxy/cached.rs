@@ -13,12 +13,12 @@ use crate::cache::{
     Answer, Cache, Caller, Directives, Eligible, Entry, Facts, Identity, KeyParts, SemanticOutcome,
     Stored, eligible, scope,
 };
-use crate::config::model::Route;
 use crate::front::Session;
 use crate::llm::error::ApiError;
 use crate::llm::request::RequestView;
 use crate::llm::{Endpoint, Finish, Usage, replay};
 use crate::metrics::events::{self, AbortStage};
+use crate::route::Route;
 
 /// What the cache said.
 pub(super) enum Looked {
@@ -68,7 +68,7 @@ pub(super) async fn look_up(
         partition: &[
             &partition,
             &route.name,
-            &route.pool,
+            route.pool(),
             endpoint.name(),
             directives.namespace.as_deref().unwrap_or(""),
             &variant(session.head()),

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::admit;
-use crate::config::model::Route;
 use crate::front::Session;
 use crate::llm::{Dialect, Usage};
 use crate::metrics::events::{AbortStage, InFlight};
+use crate::route::Route;
 use crate::state::Snapshot;
 
 /// One request.

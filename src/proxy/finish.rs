@@ -31,7 +31,7 @@ pub(super) fn log(session: &Session, ctx: &mut Ctx) {
     }
     let answered = record.metered && (200..300).contains(&status);
     if let (Some(route), Some(first), true) = (&ctx.route, first_token(ctx), answered) {
-        events::first_token(&route.pool, first);
+        events::first_token(route.pool(), first);
     }
     if ctx.snapshot.access_log.is_on() {
         ctx.snapshot

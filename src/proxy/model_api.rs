@@ -16,12 +16,13 @@ use super::upgrade::is_upgrade;
 use super::{Proxy, intake};
 use crate::admit::{Identified, Need, Reservation, Subject, presented_key};
 use crate::balance::Demand;
-use crate::config::model::{Dimension, Route};
+use crate::config::model::Dimension;
 use crate::front::Session;
 use crate::llm::Endpoint;
 use crate::llm::error::ApiError;
 use crate::llm::request::RequestView;
 use crate::metrics::events;
+use crate::route::{Question, Route};
 use crate::state::Pool;
 
 impl Proxy {
@@ -177,10 +178,25 @@ pub(super) fn find_route(
     model: Option<&str>,
 ) -> Result<(Arc<Route>, Arc<Pool>), Stop> {
     let path = ctx.path(session);
-    let found = ctx.snapshot.routes.find(path, model).cloned();
+    let head = session.head();
+    let header = head.headers.get(http::header::HOST);
+    // A target with a host of its own overrules `Host`: RFC 9112, 3.2.2.
+    let host = head
+        .uri
+        .host()
+        .or(header.and_then(|host| host.to_str().ok()));
+    let question = Question {
+        host,
+        path,
+        method: &head.method,
+        headers: &head.headers,
+        model,
+        tenant: ctx.client.as_ref().map(|client| client.tenant.as_str()),
+    };
+    let found = ctx.snapshot.routes.find(&question).cloned();
     let pool = found
         .as_ref()
-        .and_then(|route| ctx.snapshot.pools.get(&route.pool))
+        .and_then(|route| ctx.snapshot.pools.get(route.pool()))
         .cloned();
     match (found, pool) {
         (Some(route), Some(pool)) => {

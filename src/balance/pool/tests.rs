@@ -56,6 +56,8 @@ fn config(peers: &[model::Peer]) -> model::Pool {
         name: "chat".into(),
         engine: model::Engine::Http,
         balance: model::Balance::LeastTokens,
+        tls: None,
+        http2: false,
         peers: peers.to_vec(),
         health: Some(model::Health {
             path: "/health".into(),

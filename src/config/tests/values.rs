@@ -23,12 +23,12 @@ fn the_least_file_gets_every_default() {
     assert_eq!(pool.retry.statuses, [429, 500, 502, 503, 504]);
     assert_eq!(pool.timeouts.total, Duration::from_secs(900));
     assert_eq!(
-        (config.routes.len(), config.routes[0].pool.as_str()),
-        (1, "a")
+        (config.routes.len(), config.routes[0].action.pool()),
+        (1, Some("a"))
     );
     assert!(
-        config.routes[0].path.is_none()
-            && config.routes[0].model.is_none()
+        config.routes[0].matches.path.is_none()
+            && config.routes[0].matches.model.is_none()
             && config.routes[0].cache.is_none()
     );
 }

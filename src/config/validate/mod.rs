@@ -5,13 +5,17 @@
 mod accept;
 mod address;
 mod cache;
+mod client;
 mod cross;
 mod exchange;
 mod key;
 mod limit;
 mod listen;
 mod peer;
+mod peer_tls;
+mod pem;
 mod pool;
+mod range;
 mod route;
 mod section;
 
@@ -44,6 +48,7 @@ pub(super) fn validate(raw: &RawConfig, base: &Path, report: &mut Report) -> Con
         .min(MOST_THREADS);
     let config = Config {
         listen: listen::listen(top(&mut s), raw.listen.as_ref()),
+        client: client::client(top(&mut s), raw.client.as_ref()),
         admin: listen::admin(top(&mut s), raw.admin.as_ref()),
         threads: s.integer("threads", raw.threads.as_ref(), 1..=MOST_THREADS, cores),
         max_body: s.size("max_body", raw.max_body.as_ref(), SOME_BYTES, 32 << 20),

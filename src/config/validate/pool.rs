@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::accept::check_name;
 use super::exchange::{longer, queue, retry, timeouts};
 use super::peer::peers;
+use super::peer_tls::peer_tls;
 use super::section::{ANY_TIME, SOME_TIME, Section};
 use crate::config::model::{Balance, Cooldown, Eject, Engine, Health, Pool};
 use crate::config::raw::{Named, OffOr};
@@ -58,6 +59,8 @@ fn pool(mut s: Section<'_>, name: &str, raw: &RawPool) -> Pool {
             BALANCES,
             Balance::LeastTokens,
         ),
+        tls: peer_tls(s.key("tls"), raw.tls.as_ref()),
+        http2: s.switch("http2", raw.http2.as_ref(), false),
         peers: peers(&mut s, raw.peers.as_ref()),
         health: health(s.key("health"), raw.health.as_ref(), engine),
         eject: eject(s.key("eject"), raw.eject.as_ref()),
