@@ -16,6 +16,7 @@ mod heads;
 mod layers;
 mod limits;
 mod queueing;
+mod recordings;
 mod reloads;
 mod retries;
 mod shutdown;
