@@ -21,5 +21,7 @@ mod reloads;
 mod retries;
 mod shutdown;
 mod sight;
+mod slow;
+mod smuggling;
 mod streams;
 mod upgrades;
