@@ -15,6 +15,7 @@ mod gone;
 mod heads;
 mod layers;
 mod limits;
+mod official;
 mod queueing;
 mod recordings;
 mod reloads;
