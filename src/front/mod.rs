@@ -8,10 +8,10 @@ mod date;
 mod door;
 mod h1;
 mod h2;
+pub mod proxy_protocol;
 mod refusal;
 mod rules;
 mod session;
-pub mod proxy_protocol;
 pub mod tls;
 
 pub use door::{Front, Handler};

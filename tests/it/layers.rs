@@ -21,7 +21,10 @@ const MAY_USE: [(&str, &[&str]); 17] = [
         ],
     ),
     ("admin", &["state", "cache", "config", "metrics", "util"]),
-    ("front", &["config", "llm", "metrics", "tls", "util", "wire"]),
+    (
+        "front",
+        &["config", "llm", "metrics", "tls", "util", "wire"],
+    ),
     (
         "exchange",
         &["config", "llm", "metrics", "tls", "util", "wire"],

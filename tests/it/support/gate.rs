@@ -17,6 +17,8 @@ pub struct Gate {
     pub address: SocketAddr,
     pub admin: SocketAddr,
     pub config: PathBuf,
+    /// Further keys of its listener.
+    listener: String,
     folder: TempDir,
     child: Child,
 }
@@ -24,7 +26,7 @@ pub struct Gate {
 impl Gate {
     /// Starts the binary with `rest` below the `listen` and `admin` sections and waits until it answers.
     pub async fn start(rest: &str) -> Self {
-        Self::start_with(rest, |_, _| {}).await
+        Self::started("", rest, |_, _| {}).await
     }
 
     /// `start` with a command that `prepare` has changed, given the folder of the configuration.
@@ -32,10 +34,23 @@ impl Gate {
         rest: &str,
         prepare: impl FnOnce(&mut Command, &std::path::Path),
     ) -> Self {
+        Self::started("", rest, prepare).await
+    }
+
+    /// `start` with further keys of its listener, indented by four.
+    pub async fn listening(listener: &str, rest: &str) -> Self {
+        Self::started(listener, rest, |_, _| {}).await
+    }
+
+    async fn started(
+        listener: &str,
+        rest: &str,
+        prepare: impl FnOnce(&mut Command, &std::path::Path),
+    ) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let (address, admin) = (free_address(), free_address());
         let config = folder.path().join("tollgate.yaml");
-        fs::write(&config, text(address, admin, rest)).expect("config");
+        fs::write(&config, text(address, admin, listener, rest)).expect("config");
         let mut command = binary();
         command
             .args(["run", "--config"])
@@ -48,6 +63,7 @@ impl Gate {
             address,
             admin,
             config,
+            listener: listener.to_owned(),
             folder,
             child,
         };
@@ -66,12 +82,12 @@ impl Gate {
 
     /// Writes another configuration in place of the first.
     pub fn rewrite(&self, rest: &str) {
-        fs::write(&self.config, text(self.address, self.admin, rest)).expect("config");
+        fs::write(&self.config, self.text(rest)).expect("config");
     }
 
     /// The whole text of a configuration with this gate's addresses.
     pub fn text(&self, rest: &str) -> String {
-        text(self.address, self.admin, rest)
+        text(self.address, self.admin, &self.listener, rest)
     }
 
     /// `POST /api/v1/reload`.
@@ -153,6 +169,18 @@ impl Gate {
         }
     }
 
+    /// Memory of its own that it holds right now, in bytes.
+    pub fn resident(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(path).expect("it runs");
+        let anonymous = status
+            .lines()
+            .find_map(|line| line.strip_prefix("RssAnon:"))
+            .expect("a line");
+        let kib = anonymous.trim().trim_end_matches(" kB");
+        1024 * kib.parse::<u64>().expect("a number")
+    }
+
     /// What it wrote to standard output: the access log unless configured otherwise.
     pub fn stdout(&self) -> String {
         fs::read_to_string(self.folder.path().join("stdout")).expect("file")
@@ -195,6 +223,8 @@ pub fn pool(peers: &[SocketAddr], more: &str) -> String {
     format!("pools:\n  pool:\n    health: off\n{more}    peers:\n{peers}")
 }
 
-fn text(address: SocketAddr, admin: SocketAddr, rest: &str) -> String {
-    format!("listen:\n  - address: {address}\nadmin:\n  address: {admin}\nthreads: 2\n{rest}")
+fn text(address: SocketAddr, admin: SocketAddr, listener: &str, rest: &str) -> String {
+    format!(
+        "listen:\n  - address: {address}\n{listener}admin:\n  address: {admin}\nthreads: 2\n{rest}"
+    )
 }

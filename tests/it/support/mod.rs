@@ -10,6 +10,8 @@ pub mod client;
 pub mod gate;
 pub mod peer;
 pub mod raw;
+pub mod recorded;
+pub mod strict;
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
