@@ -729,7 +729,6 @@ async fn malformed_requests_are_refused_or_arrive_as_exactly_one_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "wants the own HTTP/1 server"]
 async fn every_malformed_request_is_refused_or_arrives_as_exactly_one() {
     let mut cases = unlawful_cases();
     cases.extend(mutations(|name| WANTED.contains(&name)).unwrap_or_default());
