@@ -12,7 +12,7 @@ use pingora::protocols::Stream;
 use pingora::server::ShutdownWatch;
 
 /// How long connections may go on waiting for a request after the listeners have closed.
-pub(super) const LINGER: Duration = Duration::from_secs(1);
+pub(super) const LINGER: Duration = Duration::from_secs(2);
 
 /// An app that closes its waiting connections later than its listeners.
 pub(super) struct Gentle<A>(pub(super) Arc<A>);
