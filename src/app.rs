@@ -1,12 +1,16 @@
 //! Assembly: the only module that knows all the others.
 
 mod drain;
+mod handover;
+mod sockets;
 
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
+use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::server::configuration::{Opt, ServerConf};
 use pingora::server::{RunArgs, Server};
 use pingora::services::listening::Service;
@@ -14,10 +18,14 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::Admin;
+use crate::config;
 use crate::exchange::Client;
+use crate::front::Front;
 use crate::metrics::names;
 use crate::proxy::Proxy;
 use crate::state::{self, Live, Refused};
+use handover::{Handover, Place};
+use sockets::Sockets;
 
 /// Why Tollgate did not run.
 #[derive(Debug)]
@@ -38,27 +46,23 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Runs Tollgate until a signal ends it.
+/// Runs Tollgate until a signal ends it or, later, an upgrade replaces it. With `upgrade` it takes over from the process
+/// that runs now.
 ///
 /// # Errors
-/// When the configuration is refused, or an address cannot be bound.
-pub fn run(path: &Path) -> Result<(), Error> {
+/// When the configuration is refused, an address cannot be bound, or there is nothing to take over from.
+pub fn run(path: &Path, upgrade: bool) -> Result<(), Error> {
     names::declare_all();
     // Before anything takes time: until it is caught, SIGHUP kills.
-    let keeper = Keeper::new().map_err(|error| Error::Start(format!("cannot start: {error}")))?;
+    let keeper = Keeper::new().map_err(cannot_start)?;
     let live = Arc::new(Live::start(path).map_err(|Refused(errors)| Error::Config(errors))?);
     let snapshot = live.snapshot();
     let config = &snapshot.config;
-    for address in config
-        .listen
-        .iter()
-        .map(|listen| listen.address)
-        .chain(config.admin)
-    {
-        // Pingora panics on a taken port, later and without saying which.
-        std::net::TcpListener::bind(address)
-            .map_err(|error| Error::Start(format!("cannot listen on {address}: {error}")))?;
-    }
+
+    // The old process is not touched before this one knows what to do.
+    let (inherited, place) = Place::of(config, upgrade)?;
+    let addresses = config.listen.iter().map(|listen| listen.address);
+    let sockets = Sockets::open(addresses.chain(config.admin), inherited)?;
 
     let conf = ServerConf {
         threads: config.threads,
@@ -70,39 +74,56 @@ pub fn run(path: &Path) -> Result<(), Error> {
     let mut server = Server::new_with_opt_and_conf(Opt::default(), conf);
     server.bootstrap();
     let client = Arc::new(Client::new(&server.configuration));
+    let given = server.add_boxed_service(Box::new(sockets.for_pingora()?));
 
-    let mut proxy = pingora::proxy::http_proxy_service_with_name(
-        &server.configuration,
-        Proxy::new(Arc::clone(&live), Arc::clone(&client)),
-        "proxy",
-    );
+    let proxy = Proxy::new(Arc::clone(&live), Arc::clone(&client));
+    let mut front = Service::new("front".to_owned(), Front::new(Arc::new(proxy)));
     for listen in &config.listen {
-        proxy.add_tcp(&listen.address.to_string());
+        // What is read goes into buffers of our own.
+        front.add_listener(
+            ListenerConfig::tcp(listen.address.to_string())
+                .l4_buffer(L4BufferSettings::unbuffered()),
+        );
     }
-    server.add_service(proxy);
+    server.add_service(front).add_dependency(&given);
     let draining = drain::Draining::default();
     if let Some(address) = config.admin {
-        let mut admin = Service::new(
-            "admin".to_owned(),
-            Admin::new(Arc::clone(&live), draining.flag()),
-        );
+        let admin = Admin::new(Arc::clone(&live), draining.flag());
+        let mut admin = Service::new("admin".to_owned(), admin);
         admin.add_tcp(&address.to_string());
-        server.add_service(admin);
+        server.add_service(admin).add_dependency(&given);
     }
-    keeper
-        .keep(&live, client)
-        .map_err(|error| Error::Start(format!("cannot start: {error}")))?;
+    keeper.keep(&live, client).map_err(cannot_start)?;
 
     for listen in &config.listen {
         log::info!("listening on {}", listen.address);
     }
-    let shutdown_signal = draining.watch(Arc::clone(&live), config.shutdown_grace);
+    let handover = Handover::new(sockets, path);
+    let shutdown_signal = draining.watch(Arc::clone(&live), config.shutdown_grace, handover, place);
     drop(snapshot);
     server.run(RunArgs {
         shutdown_signal: Box::new(shutdown_signal),
     });
     live.snapshot().access_log.flush(drain::FLUSH_LIMIT);
     Ok(())
+}
+
+/// Has the running process replaced by the binary that is installed now; the process id of the new one, once it serves.
+///
+/// # Errors
+/// When the configuration is refused, no process can be asked, or the new one does not come up; the running one goes on
+/// then.
+pub fn upgrade(path: &Path) -> Result<u32, Error> {
+    // By the new binary's lights, before anything is started.
+    let loaded = config::load(path).map_err(|errors| Error::Config(errors.to_string()))?;
+    let socket = handover::path_of_another(&loaded.config.upgrade_socket)
+        .ok_or_else(|| Error::Start("upgrade_socket is off".to_owned()))?;
+    handover::ask(&socket)
+        .map_err(|error| Error::Start(format!("no upgrade through {}: {error}", socket.display())))
+}
+
+fn cannot_start(error: io::Error) -> Error {
+    Error::Start(format!("cannot start: {error}"))
 }
 
 /// Everything that keeps the live state current, on a thread of its own: it must not wait behind requests.
@@ -113,7 +134,7 @@ struct Keeper {
 
 impl Keeper {
     /// Catches SIGHUP from now on. What comes before `keep` is called is answered then.
-    fn new() -> std::io::Result<Self> {
+    fn new() -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .thread_name("keeper")
@@ -125,7 +146,7 @@ impl Keeper {
         Ok(Self { runtime, hangup })
     }
 
-    fn keep(self, live: &Arc<Live>, client: Arc<Client>) -> std::io::Result<()> {
+    fn keep(self, live: &Arc<Live>, client: Arc<Client>) -> io::Result<()> {
         let Self {
             runtime,
             mut hangup,

@@ -29,6 +29,15 @@ enum Command {
         /// The configuration file
         #[arg(short, long, default_value = "/etc/tollgate/tollgate.yaml")]
         config: PathBuf,
+        /// Take over from the running process, which then drains
+        #[arg(long)]
+        upgrade: bool,
+    },
+    /// Have the running process replaced by the binary that is installed now, without refusing a connection
+    Upgrade {
+        /// The configuration file
+        #[arg(short, long, default_value = "/etc/tollgate/tollgate.yaml")]
+        config: PathBuf,
     },
     /// Check a configuration file and list every error in it
     Check {
@@ -61,20 +70,13 @@ pub fn main() -> ExitCode {
         }
     };
     match flags.command {
-        Command::Run { config } => {
+        Command::Run { config, upgrade } => {
             log_to_stderr();
-            match app::run(&config) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(app::Error::Config(errors)) => {
-                    eprintln!("{errors}");
-                    ExitCode::from(BAD_USAGE)
-                }
-                Err(app::Error::Start(error)) => {
-                    eprintln!("tollgate: {error}");
-                    ExitCode::FAILURE
-                }
-            }
+            ended(app::run(&config, upgrade))
         }
+        Command::Upgrade { config } => ended(
+            app::upgrade(&config).map(|pid| println!("process {pid} serves; the old one drains")),
+        ),
         Command::Check { config } => check(&config),
         Command::Demo(args) => demo(&args),
         Command::Sim(args) => sim::server::run(args),
@@ -82,6 +84,20 @@ pub fn main() -> ExitCode {
         Command::Version => {
             println!("tollgate {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
+        }
+    }
+}
+
+fn ended(how: Result<(), app::Error>) -> ExitCode {
+    match how {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(app::Error::Config(errors)) => {
+            eprintln!("{errors}");
+            ExitCode::from(BAD_USAGE)
+        }
+        Err(app::Error::Start(error)) => {
+            eprintln!("tollgate: {error}");
+            ExitCode::FAILURE
         }
     }
 }

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! Each word is a room, and a module. A request passes each once, left to right; the response comes back through
-//! `tee`. Imports go one way only: `main -> cli -> app -> {proxy, admin} -> exchange -> state -> {admit, cache, route,
-//! balance} -> config -> {llm, metrics, util}`; `sim` stands beside. A test keeps this order.
+//! `tee`. Imports go one way only: `main -> cli -> app -> {front, proxy, admin} -> exchange -> state -> {admit, cache, route,
+//! balance} -> config -> {llm, metrics, tls, util}`; `sim` stands beside. A test keeps this order.
 
 pub mod admin;
 pub mod admit;
@@ -20,10 +20,13 @@ pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod exchange;
+pub mod front;
 pub mod llm;
 pub mod metrics;
 pub mod proxy;
 pub mod route;
 pub mod sim;
 pub mod state;
+pub mod tls;
 pub mod util;
+pub mod wire;

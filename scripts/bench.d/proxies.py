@@ -33,6 +33,7 @@ FULL = """
 listen: [{{ address: "127.0.0.1:{port}" }}]
 admin: {{ address: "127.0.0.1:{admin}" }}
 threads: 1
+client: {{ max_connections_per_address: 0 }}
 access_log: {log}
 pools:
   bench:
@@ -51,6 +52,7 @@ limits:
 BARE = """
 listen: [{{ address: "127.0.0.1:{port}" }}]
 threads: 1
+client: {{ max_connections_per_address: 0 }}
 access_log: off
 pools: {{ bench: {{ health: off, balance: round_robin, peers: [{{ address: "127.0.0.1:{peer}" }}] }} }}
 """

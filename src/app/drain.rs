@@ -1,16 +1,22 @@
 //! The end: no new connections, running answers may finish, and no waiting once they have.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::handover::{Handover, Place};
 use crate::metrics::events;
 use crate::state::Live;
 
+/// How long connections of a process that was replaced may go on waiting for a request: among them are those of clients
+/// whose first request is on its way.
+const LINGER: Duration = Duration::from_secs(1);
 /// A disk that hangs delays the end by this much at most.
 pub(super) const FLUSH_LIMIT: Duration = Duration::from_secs(2);
 /// How often running requests are counted while draining.
@@ -29,37 +35,67 @@ impl Draining {
     }
 
     /// Signals as Pingora wants them.
-    pub(super) fn watch(&self, live: Arc<Live>, grace: Duration) -> Watch {
+    pub(super) fn watch(
+        &self,
+        live: Arc<Live>,
+        grace: Duration,
+        handover: Arc<Handover>,
+        place: Place,
+    ) -> Watch {
         Watch {
             draining: self.flag(),
             live,
             grace,
+            handover,
+            place: Mutex::new(Some(place)),
         }
     }
 }
 
-/// SIGTERM drains, SIGINT and a second SIGTERM end at once.
+/// SIGTERM and SIGQUIT drain, as does being replaced; SIGINT and a second signal end at once. SIGUSR2 replaces the binary.
 pub(super) struct Watch {
     draining: Arc<AtomicBool>,
     live: Arc<Live>,
     grace: Duration,
+    handover: Arc<Handover>,
+    place: Mutex<Option<Place>>,
 }
 
 #[async_trait]
 impl ShutdownSignalWatch for Watch {
     async fn recv(&self) -> ShutdownSignal {
-        let signals = (
-            signal(SignalKind::terminate()),
-            signal(SignalKind::interrupt()),
-        );
-        let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+        let Ok(mut signals) = Signals::new() else {
             log::error!("cannot listen for signals");
             return ShutdownSignal::FastShutdown;
         };
-        tokio::select! {
-            _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
-            _ = terminate.recv() => {}
-        }
+        // Pingora asks for a signal once everything has been started: now it serves.
+        let own = self.take_place().await;
+        let mut released = self.handover.released();
+        let (settle, mut spared) = loop {
+            let said = tokio::select! {
+                // Whoever stops the service ends both processes: that is no reason to cut what this one still does.
+                _ = released.wait() => break (LINGER, 1),
+                said = signals.next() => said,
+            };
+            match said {
+                Said::AtOnce => return ShutdownSignal::FastShutdown,
+                Said::End => {
+                    if let Some(socket) = own {
+                        let _ = std::fs::remove_file(socket);
+                    }
+                    break (SETTLE, 0);
+                }
+                Said::Upgrade => {
+                    let handover = Arc::clone(&self.handover);
+                    tokio::spawn(async move {
+                        if let Err(why) = handover.start_next().await {
+                            log::error!("upgrade: {why}");
+                        }
+                    });
+                }
+            }
+        };
+        self.handover.let_go();
         self.draining.store(true, Ordering::Release);
         let (live, grace) = (Arc::clone(&self.live), self.grace);
         log::info!(
@@ -70,15 +106,22 @@ impl ShutdownSignalWatch for Watch {
         tokio::spawn(async move {
             let end = Instant::now() + grace;
             let drained = async {
-                tokio::time::sleep(SETTLE).await;
+                tokio::time::sleep(settle).await;
                 while events::in_flight() > 0 && Instant::now() < end {
                     tokio::time::sleep(LOOK_EVERY).await;
                 }
             };
-            tokio::select! {
-                () = drained => {}
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
+            tokio::pin!(drained);
+            loop {
+                let said = tokio::select! {
+                    () = &mut drained => break,
+                    said = signals.next() => said,
+                };
+                match said {
+                    Said::Upgrade => log::warn!("on the way out: no upgrade"),
+                    Said::End if spared > 0 => spared -= 1,
+                    Said::End | Said::AtOnce => break,
+                }
             }
             match events::in_flight() {
                 0 => log::info!("drained"),
@@ -91,4 +134,52 @@ impl ShutdownSignalWatch for Watch {
         });
         ShutdownSignal::GracefulTerminate
     }
+}
+
+impl Watch {
+    /// Takes over from the old process if there is one, and waits for the next one; the socket that is now its own.
+    async fn take_place(&self) -> Option<PathBuf> {
+        let place = self.place.lock().take()?;
+        let served = tokio::task::spawn_blocking(move || place.serve()).await;
+        let (path, listener) = served.ok().flatten()?;
+        tokio::spawn(Arc::clone(&self.handover).serve(listener));
+        Some(path)
+    }
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    quit: Signal,
+    upgrade: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            quit: signal(SignalKind::quit())?,
+            upgrade: signal(SignalKind::user_defined2())?,
+        })
+    }
+
+    async fn next(&mut self) -> Said {
+        tokio::select! {
+            _ = self.interrupt.recv() => Said::AtOnce,
+            _ = self.terminate.recv() => Said::End,
+            _ = self.quit.recv() => Said::End,
+            _ = self.upgrade.recv() => Said::Upgrade,
+        }
+    }
+}
+
+/// What a signal says.
+enum Said {
+    /// Go on with what runs, then end.
+    End,
+    /// End.
+    AtOnce,
+    /// Start the next binary.
+    Upgrade,
 }

@@ -9,11 +9,9 @@ mod event;
 
 use std::time::{Duration, Instant};
 
-use crate::config::model::{Eject, Health as Rules};
+use super::pause::Pause;
+use crate::config::model::{Cooldown, Eject, Health as Rules};
 pub use event::{Change, Failure, Probe};
-
-/// Longest cool-down that a peer can ask for; more is cut to it.
-pub const MAX_COOL_DOWN: Duration = Duration::from_secs(3600);
 
 /// What the probes say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,12 +21,12 @@ enum Active {
     Unhealthy,
 }
 
-/// Whether others can do the work while a peer is out.
+/// Whether others can do the work while a peer is out, and it may be ejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Others {
-    /// At least one other peer of the pool is usable.
+    /// Yes.
     Usable,
-    /// This is the last one.
+    /// This is the last one, or too many are out already.
     None,
 }
 
@@ -44,6 +42,7 @@ pub(super) struct Health {
     back: Option<Back>,
     cool_until: Option<Instant>,
     cooled_at: Option<Instant>,
+    cool_status: u16,
     ramp_from: Option<Instant>,
     changed: Instant,
 }
@@ -86,6 +85,7 @@ impl Health {
             back: None,
             cool_until: None,
             cooled_at: None,
+            cool_status: 0,
             ramp_from: (joining == Joining::Later).then_some(now),
             changed: now,
         }
@@ -216,22 +216,30 @@ impl Health {
         }
     }
 
-    /// The peer asked for a pause (429 with `Retry-After`). The last usable peer goes on: its own refusals then tell
+    /// Leaves the peer alone for `time`, as its refusal of this status asked for. It is its own wish, so the last usable
+    /// peer gets it too if it named the time itself; where we only guess one, that peer goes on, and its refusals tell
     /// clients more than ours would.
-    pub(super) fn cool_down(&mut self, pause: Duration, others: Others, now: Instant) -> Change {
-        if others == Others::None {
-            return Change::Spared;
+    pub(super) fn cool_down(
+        &mut self,
+        pause: Pause,
+        rules: &Cooldown,
+        others: Others,
+        now: Instant,
+    ) -> Change {
+        let time = pause.time.unwrap_or(rules.default).min(rules.max);
+        if pause.time.is_none() && others == Others::None {
+            return Change::None;
         }
-        let pause = pause.min(MAX_COOL_DOWN);
-        let until = after(now, pause);
-        if self.cool_until.is_some_and(|already| already >= until) {
+        let until = after(now, time);
+        if until <= now || self.cool_until.is_some_and(|already| already >= until) {
             return Change::None;
         }
         if self.cool_until.is_none_or(|already| already <= now) {
             self.cooled_at = Some(now);
         }
         self.cool_until = Some(until);
-        Change::CoolingDown(pause)
+        self.cool_status = pause.status;
+        Change::CoolingDown(time)
     }
 
     fn put_out(&mut self, rules: &Eject, in_a_row: u32, jitter: f64, now: Instant) -> Change {
@@ -274,6 +282,13 @@ impl Health {
     /// End of the last cool-down.
     pub(super) fn cool_until(&self) -> Option<Instant> {
         self.cool_until
+    }
+
+    /// The status of the refusal behind a cool-down that runs.
+    pub(super) fn cooling(&self, now: Instant) -> Option<u16> {
+        self.cool_until
+            .is_some_and(|until| until > now)
+            .then_some(self.cool_status)
     }
 
     /// Begin of the last cool-down.

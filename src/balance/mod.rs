@@ -10,18 +10,22 @@
 //! which peers that stay have the same live state. Nothing here does I/O or reads a clock; `now` is an argument.
 //! Picking takes no lock.
 
+mod budget;
 pub mod estimate;
 mod health;
 mod lease;
 mod live;
+mod pause;
 mod peer;
 pub mod policy;
 mod pool;
 mod view;
 
+pub use budget::{BudgetSpent, RetryGrant};
 pub use estimate::Estimator;
-pub use health::{Change, Failure, MAX_COOL_DOWN, Probe};
+pub use health::{Change, Failure, Probe};
 pub use lease::Lease;
+pub use pause::Pause;
 pub use peer::Peer;
 pub use pool::{Demand, Outcome, Pick, Pool, ReleaseHook, Resolved, Totals};
 pub use view::{PeerState, PeerView};

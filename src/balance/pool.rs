@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+use super::budget::{BudgetSpent, RetryGrant};
 use super::estimate::Estimator;
 use super::health::Joining;
 use super::lease::Lease;
@@ -52,6 +53,8 @@ pub enum Pick {
     Down {
         /// When it may be worth asking again, at least a second.
         retry_after: Duration,
+        /// The peer that may be back first is there, but asked to be left alone with a refusal of this status.
+        refused: Option<u16>,
     },
 }
 
@@ -70,6 +73,8 @@ pub struct Pool {
     policy: Box<dyn Policy>,
     health: Option<model::Health>,
     eject: model::Eject,
+    cooldown: Option<model::Cooldown>,
+    retry_budget: Option<model::RetryBudget>,
     resolve_every: Duration,
     /// Peers configured by name, whose addresses come from [`Pool::set_resolved`].
     names: Vec<Name>,
@@ -87,7 +92,7 @@ impl Pool {
     /// back, is added, or goes out (the answer may then be [`Pick::Down`]). It runs on the caller's thread, also inside
     /// `drop`, and must neither block nor panic.
     pub fn new(config: &model::Pool, release_hook: ReleaseHook, now: Instant) -> Self {
-        let shared = Arc::new(Shared::new(release_hook));
+        let shared = Arc::new(Shared::new(release_hook, now));
         Self::build(config, shared, &Members::default(), Joining::AtStart, now)
     }
 
@@ -128,6 +133,8 @@ impl Pool {
             policy: policy::of(config.balance),
             health: config.health.clone(),
             eject: config.eject.clone(),
+            cooldown: config.cooldown.clone(),
+            retry_budget: config.retry.budget.clone(),
             resolve_every: config.resolve_every,
             names,
             members: ArcSwap::from_pointee(members),
@@ -187,6 +194,22 @@ impl Pool {
             in_flight: sum.in_flight + u64::from(peer.in_flight()),
             queued_tokens: sum.queued_tokens + peer.queued_tokens(),
         })
+    }
+
+    /// A request came, on its first attempt: retries may be a share of these.
+    pub fn request_came(&self, now: Instant) {
+        self.shared.budget().request(now);
+    }
+
+    /// The right to try a request once more.
+    ///
+    /// # Errors
+    /// The budget for retries is spent.
+    pub fn may_retry(&self, now: Instant) -> Result<RetryGrant, BudgetSpent> {
+        match &self.retry_budget {
+            Some(rules) => RetryGrant::withdrawn(&self.shared, rules, now),
+            None => Ok(RetryGrant::free()),
+        }
     }
 
     /// What was learnt about prompts and outputs; the same object over reloads.

@@ -7,13 +7,22 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use globset::GlobMatcher;
+mod edge;
+mod route;
+
+pub use edge::{Certificate, ClientRules, Listen, ListenTls, PeerTls, TlsVersion};
+pub use route::{
+    Action, HeaderEdits, HeaderMatch, HostPattern, Match, Mirror, Redirect, Respond, Rewrite,
+    Route, TimeoutOverrides,
+};
 
 /// One validated configuration file.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Addresses clients connect to. Changing them needs a restart.
     pub listen: Vec<Listen>,
+    /// What clients may do and take.
+    pub client: ClientRules,
     /// Address of the admin listener; `None` when the file has no `admin`. Changing it needs a restart.
     pub admin: Option<SocketAddr>,
     /// Worker threads of the proxy. Changing it needs a restart.
@@ -22,6 +31,8 @@ pub struct Config {
     pub max_body: u64,
     /// How long running streams may go on after SIGTERM.
     pub shutdown_grace: Duration,
+    /// Where a new binary takes over from the running one. Changing it needs a restart.
+    pub upgrade_socket: UpgradeSocket,
     /// Where the access log goes.
     pub access_log: AccessLog,
     /// Pools, in file order.
@@ -38,11 +49,15 @@ pub struct Config {
     pub limits: Vec<Limit>,
 }
 
-/// One client listener.
+/// The Unix socket over which a new binary takes over from the running one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listen {
-    /// Address and port.
-    pub address: SocketAddr,
+pub enum UpgradeSocket {
+    /// In the runtime directory that systemd gives; none where it gives none.
+    Auto,
+    /// None.
+    Off,
+    /// Here.
+    At(PathBuf),
 }
 
 /// Where access log lines go.
@@ -65,12 +80,18 @@ pub struct Pool {
     pub engine: Engine,
     /// How a peer is chosen.
     pub balance: Balance,
+    /// TLS to the peers; `None` = plain.
+    pub tls: Option<PeerTls>,
+    /// HTTP/2 to the peers: by ALPN with TLS, by prior knowledge without.
+    pub http2: bool,
     /// The peers.
     pub peers: Vec<Peer>,
     /// Active health checks; `None` switches them off.
     pub health: Option<Health>,
     /// Passive ejection of peers that fail real requests.
     pub eject: Eject,
+    /// Pauses that peers ask for; `None` = they are not given.
+    pub cooldown: Option<Cooldown>,
     /// How long a returning peer takes to get its full share.
     pub slow_start: Duration,
     /// How often DNS names of peers are resolved again.
@@ -150,13 +171,24 @@ pub struct Health {
 }
 
 /// Passive ejection: real requests that fail take a peer out for a while.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Eject {
     /// Failures in a row that eject a peer; 0 switches ejection off.
     pub after: u32,
     /// First ejection time; doubled at each ejection in a row, up to `max`.
     pub base: Duration,
     /// Longest ejection time.
+    pub max: Duration,
+    /// Largest share of the peers that is out at once, 0 to 1, rounded up. The last usable peer always stays.
+    pub max_ejected: f64,
+}
+
+/// Pauses that peers ask for with a 429, or a 503 that says for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cooldown {
+    /// Pause of a peer that names no time.
+    pub default: Duration,
+    /// Longest pause, whatever the peer asks for.
     pub max: Duration,
 }
 
@@ -174,7 +206,7 @@ pub struct Timeouts {
 }
 
 /// When a request is tried again on another peer. Never after the first byte went to the client.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Retry {
     /// Attempts in all, the first included; at least 1.
     pub attempts: u32,
@@ -184,6 +216,17 @@ pub struct Retry {
     pub base_backoff: Duration,
     /// Longest backoff.
     pub max_backoff: Duration,
+    /// How many retries there may be in all; `None` = any number.
+    pub budget: Option<RetryBudget>,
+}
+
+/// Bound of a pool's retries over the last 10 s.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RetryBudget {
+    /// Retries as a share of the requests.
+    pub share: f64,
+    /// Retries per second that are allowed besides, whatever the traffic.
+    pub min_per_second: f64,
 }
 
 /// Bounds of the waiting room of a pool.
@@ -195,21 +238,6 @@ pub struct Queue {
     pub max_bytes: u64,
     /// Longest wait.
     pub max_wait: Duration,
-}
-
-/// Sends what matches to a pool.
-#[derive(Debug, Clone)]
-pub struct Route {
-    /// Name for logs and metrics: the operator's, or `route-N` counted from 1 in file order.
-    pub name: String,
-    /// Glob on the path; `None` matches all.
-    pub path: Option<GlobMatcher>,
-    /// Glob on the model; `None` matches all, also requests without a model.
-    pub model: Option<GlobMatcher>,
-    /// Name of an existing pool.
-    pub pool: String,
-    /// Name of an existing cache; `None` = not cached.
-    pub cache: Option<String>,
 }
 
 /// A cache of answers.

@@ -3,9 +3,16 @@
 //! Every key is optional and every scalar a `Leaf`: what is required, what a value means and what its default is,
 //! `validate` says. Only the shape is checked here: unknown keys, a list where a mapping belongs.
 
+mod edge;
 mod parts;
+mod route;
 
-pub(super) use parts::{Leaf, List, Named, OffOr, shown};
+pub(super) use edge::{RawAdmin, RawCertificate, RawClient, RawListen, RawListenTls, RawPeerTls};
+pub(super) use parts::{Leaf, List, Named, OffOr, OneOrMore, shown};
+pub(super) use route::{
+    RawHeaderEdits, RawMatch, RawMirror, RawPathRewrite, RawRedirect, RawRespond, RawRewrite,
+    RawRoute,
+};
 use serde::Deserialize;
 #[cfg(test)]
 use serde::Serialize;
@@ -15,10 +22,12 @@ use serde::Serialize;
 #[serde(deny_unknown_fields, expecting = "a mapping with `listen` and `pools`")]
 pub(super) struct RawConfig {
     pub listen: Option<List<RawListen>>,
-    pub admin: Option<RawListen>,
+    pub client: Option<RawClient>,
+    pub admin: Option<RawAdmin>,
     pub threads: Option<Leaf>,
     pub max_body: Option<Leaf>,
     pub shutdown_grace: Option<Leaf>,
+    pub upgrade_socket: Option<Leaf>,
     pub access_log: Option<Leaf>,
     pub pools: Option<Named<RawPool>>,
     pub routes: Option<List<RawRoute>>,
@@ -30,23 +39,16 @@ pub(super) struct RawConfig {
 
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(Serialize))]
-#[serde(
-    deny_unknown_fields,
-    expecting = "a mapping such as `address: 127.0.0.1:8080`"
-)]
-pub(super) struct RawListen {
-    pub address: Option<Leaf>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[cfg_attr(test, derive(Serialize))]
 #[serde(deny_unknown_fields, expecting = "a mapping with `peers`")]
 pub(super) struct RawPool {
     pub engine: Option<Leaf>,
     pub balance: Option<Leaf>,
+    pub tls: Option<OffOr<RawPeerTls>>,
+    pub http2: Option<Leaf>,
     pub peers: Option<List<RawPeer>>,
     pub health: Option<OffOr<RawHealth>>,
     pub eject: Option<OffOr<RawEject>>,
+    pub cooldown: Option<OffOr<RawCooldown>>,
     pub slow_start: Option<Leaf>,
     pub resolve_every: Option<Leaf>,
     pub timeouts: Option<RawTimeouts>,
@@ -91,6 +93,18 @@ pub(super) struct RawEject {
     pub after: Option<Leaf>,
     pub base: Option<Leaf>,
     pub max: Option<Leaf>,
+    pub max_ejected: Option<Leaf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(
+    deny_unknown_fields,
+    expecting = "`off` or a mapping such as `{ max: 60s }`"
+)]
+pub(super) struct RawCooldown {
+    pub default: Option<Leaf>,
+    pub max: Option<Leaf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -114,6 +128,8 @@ pub(super) struct RawRetry {
     pub statuses: Option<List<Leaf>>,
     pub base_backoff: Option<Leaf>,
     pub max_backoff: Option<Leaf>,
+    pub budget: Option<Leaf>,
+    pub budget_min_per_second: Option<Leaf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -126,28 +142,6 @@ pub(super) struct RawQueue {
     pub max_requests: Option<Leaf>,
     pub max_bytes: Option<Leaf>,
     pub max_wait: Option<Leaf>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[cfg_attr(test, derive(Serialize))]
-#[serde(deny_unknown_fields, expecting = "a mapping with `pool`")]
-pub(super) struct RawRoute {
-    pub name: Option<Leaf>,
-    #[serde(rename = "match")]
-    pub matches: Option<RawMatch>,
-    pub pool: Option<Leaf>,
-    pub cache: Option<Leaf>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[cfg_attr(test, derive(Serialize))]
-#[serde(
-    deny_unknown_fields,
-    expecting = "a mapping such as `{ path: /v1/*, model: \"qwen*\" }`"
-)]
-pub(super) struct RawMatch {
-    pub path: Option<Leaf>,
-    pub model: Option<Leaf>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,8 +1,10 @@
 //! Files as a whole: the shipped ones, and broken ones.
 
 mod conf;
+mod edge;
 mod errors;
 mod robust;
+mod routes;
 mod values;
 
 use std::path::Path;

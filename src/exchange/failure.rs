@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use pingora::{Error, ErrorType};
+use pingora::Error;
 
 /// Why an exchange with a peer failed. Says enough to decide on a retry and on the status for the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,21 +24,6 @@ pub enum Failure {
 impl Failure {
     pub(super) fn connecting(error: &Error) -> Self {
         Self::Connect(describe(error))
-    }
-
-    pub(super) fn before_first_byte(error: &Error) -> Self {
-        match error.etype() {
-            ErrorType::ReadTimedout | ErrorType::WriteTimedout => Self::FirstByteTimeout,
-            ErrorType::InvalidHTTPHeader => Self::Broken(describe(error)),
-            _ => Self::Reset(describe(error)),
-        }
-    }
-
-    pub(super) fn in_body(error: &Error) -> Self {
-        match error.etype() {
-            ErrorType::ReadTimedout => Self::BetweenChunksTimeout,
-            _ => Self::Broken(describe(error)),
-        }
     }
 
     /// A word for logs and metrics.

@@ -6,13 +6,11 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
-use pingora::protocols::Stream;
-use tokio::io::AsyncReadExt;
+
+use crate::wire::Conn;
 
 /// Idle connections to one peer that are kept.
 const MOST_IDLE: usize = 1024;
@@ -23,33 +21,33 @@ pub(super) struct IdlePool(DashMap<SocketAddr, VecDeque<Idle>>);
 
 #[derive(Debug)]
 struct Idle {
-    stream: Stream,
+    conn: Conn,
     since: Instant,
 }
 
 impl IdlePool {
     /// The connection to `peer` that became idle last and is still open. Ones idle for longer than `limit` are closed.
-    pub(super) fn take(&self, peer: SocketAddr, limit: Duration, now: Instant) -> Option<Stream> {
+    pub(super) fn take(&self, peer: SocketAddr, limit: Duration, now: Instant) -> Option<Conn> {
         let mut idle = self.0.get_mut(&peer)?;
         while let Some(mut youngest) = idle.pop_back() {
             if now.saturating_duration_since(youngest.since) > limit {
                 idle.clear();
                 return None;
             }
-            if is_quiet(&mut youngest.stream) {
-                return Some(youngest.stream);
+            if youngest.conn.is_quiet() {
+                return Some(youngest.conn);
             }
         }
         None
     }
 
     /// Keeps a connection for the next request.
-    pub(super) fn put(&self, peer: SocketAddr, stream: Stream, now: Instant) {
+    pub(super) fn put(&self, peer: SocketAddr, conn: Conn, now: Instant) {
         let mut idle = self.0.entry(peer).or_default();
         if idle.len() == MOST_IDLE {
             idle.pop_front();
         }
-        idle.push_back(Idle { stream, since: now });
+        idle.push_back(Idle { conn, since: now });
     }
 
     /// Closes what was idle for longer than `limit`.
@@ -66,30 +64,20 @@ impl IdlePool {
     }
 }
 
-/// Whether nothing came on an idle connection: neither its end nor bytes that nobody asked for.
-fn is_quiet(stream: &mut Stream) -> bool {
-    let mut byte = [0];
-    let read = pin!(stream.read(&mut byte));
-    matches!(
-        read.poll(&mut Context::from_waker(Waker::noop())),
-        Poll::Pending
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use pingora::protocols::l4::stream::Stream as L4;
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 
     const LIMIT: Duration = Duration::from_secs(4);
 
-    async fn pair(listener: &TcpListener) -> (Stream, TcpStream) {
+    async fn pair(listener: &TcpListener) -> (Conn, TcpStream) {
         let address = listener.local_addr().expect("bound");
         let (ours, theirs) = tokio::join!(TcpStream::connect(address), listener.accept());
         (
-            Box::new(L4::from(ours.expect("connects"))),
+            Conn::new(Box::new(L4::from(ours.expect("connects")))),
             theirs.expect("accepts").0,
         )
     }
@@ -113,8 +101,7 @@ mod tests {
         let mut taken = pool
             .take(address, LIMIT, now + Duration::from_secs(2))
             .expect("idle");
-        taken.write_all(b"x").await.expect("open");
-        taken.flush().await.expect("open");
+        taken.send("x".into(), b"", LIMIT).await.expect("open");
         let mut byte = [0];
         theirs[2].read_exact(&mut byte).await.expect("the youngest");
         assert!(
@@ -137,8 +124,7 @@ mod tests {
         pair(&later).await;
         tokio::task::yield_now().await;
         let mut taken = pool.take(address, LIMIT, now).expect("one is left");
-        taken.write_all(b"x").await.expect("open");
-        taken.flush().await.expect("open");
+        taken.send("x".into(), b"", LIMIT).await.expect("open");
         let mut byte = [0];
         theirs[0]
             .read_exact(&mut byte)

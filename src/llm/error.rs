@@ -56,6 +56,22 @@ impl ApiError {
         }
     }
 
+    /// A request whose head cannot be read; `status` says what is wrong with it.
+    pub fn unreadable(status: u16, message: impl Into<String>) -> Self {
+        Self::new(
+            status,
+            ErrorType::InvalidRequest,
+            "unreadable_request",
+            message,
+        )
+    }
+
+    /// 408: the body does not come, or comes too slowly.
+    pub fn body_too_slow() -> Self {
+        let message = "the request body did not arrive in time";
+        Self::new(408, ErrorType::InvalidRequest, "request_too_slow", message)
+    }
+
     /// 413: the body is larger than `max_body` bytes.
     pub fn body_too_large(max_body: u64) -> Self {
         let message = format!("the request body is larger than the {max_body} bytes allowed here");
@@ -130,6 +146,16 @@ impl ApiError {
     pub fn no_peer(pool: &str, retry_after: Duration) -> Self {
         let message = format!("no server of '{pool}' is available");
         Self::new(503, ErrorType::Overloaded, "no_peer_available", message).after(retry_after)
+    }
+
+    /// 429 or 503, as the peers themselves said: all of them asked to be left alone.
+    pub fn all_paused(status: u16, pool: &str, retry_after: Duration) -> Self {
+        let kind = match status {
+            429 => ErrorType::RateLimit,
+            _ => ErrorType::Overloaded,
+        };
+        let message = format!("every server of '{pool}' asked to be left alone for a while");
+        Self::new(status, kind, "no_peer_available", message).after(retry_after)
     }
 
     /// 502: the peer could not be reached, or broke off before its answer was whole.

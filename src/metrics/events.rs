@@ -93,6 +93,16 @@ fn decimal(mut number: u16, digits: &mut [u8; 5]) -> &str {
     std::str::from_utf8(&digits[at..]).unwrap_or("0")
 }
 
+/// A connection was closed unheard; `cap` is the bound that was reached.
+pub fn connection_refused(cap: &str) {
+    names::CONNECTIONS_REFUSED.with_label_values(&[cap]).inc();
+}
+
+/// A connection was closed because of what came instead of a request head.
+pub fn head_refused(reason: &str) {
+    names::HEADS_REFUSED.with_label_values(&[reason]).inc();
+}
+
 /// Tollgate itself took `time` of a request; `kind` is `proxied`, `hit` or `refused`.
 pub fn overhead(kind: &str, time: Duration) {
     names::OVERHEAD
@@ -130,6 +140,11 @@ pub fn queue_wait(priority: &str, time: Duration) {
 /// A request is tried on another peer because of `cause`.
 pub fn retried(pool: &str, cause: &str) {
     names::RETRIES.with_label_values(&[pool, cause]).inc();
+}
+
+/// A request was not tried again, for the pool's budget was spent.
+pub fn retry_refused(pool: &str) {
+    names::RETRIES_REFUSED.with_label_values(&[pool]).inc();
 }
 
 /// An answer broke off after its first byte.

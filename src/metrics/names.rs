@@ -85,6 +85,10 @@ series! {
     OVERHEAD: HistogramVec = histograms("tollgate_overhead_seconds", "Time spent in Tollgate itself: body reading, queue and peer not counted", &["kind"], &FINE);
     /// Requests being handled.
     INFLIGHT: IntGauge = gauge("tollgate_inflight_requests", "Requests being handled");
+    /// Connections that were closed unheard.
+    CONNECTIONS_REFUSED: IntCounterVec = counters("tollgate_connections_refused_total", "Connections closed because there were too many", &["cap"]);
+    /// Connections that sent no request.
+    HEADS_REFUSED: IntCounterVec = counters("tollgate_heads_refused_total", "Connections closed because of what came instead of a request head", &["reason"]);
     /// Time from the request's arrival to the first byte of a peer's answer.
     TTFT: HistogramVec = histograms("gen_ai_server_time_to_first_token_seconds", "From a request's arrival to the first token of its answer", &["pool"], &FIRST_TOKEN);
     /// Whole requests.
@@ -105,6 +109,8 @@ series! {
     PEER_UP: IntGaugeVec = gauges("tollgate_peer_up", "1 while a peer takes requests", &["pool", "peer"]);
     /// Attempts after the first.
     RETRIES: IntCounterVec = counters("tollgate_retries_total", "Attempts on another peer", &["pool", "cause"]);
+    /// Retries for which there was no budget.
+    RETRIES_REFUSED: IntCounterVec = counters("tollgate_retries_refused_total", "Retries that the budget did not allow", &["pool"]);
     /// Answers that broke off after the first byte.
     BROKEN: IntCounterVec = counters("tollgate_broken_answers_total", "Answers that broke off after their first byte", &["pool", "cause"]);
     /// Clients that left.

@@ -4,14 +4,15 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::prelude::Session;
 
 use super::Proxy;
 use super::ctx::Ctx;
 use super::dispatch::{Answer, Outgoing, Upload, watching};
+use super::intake::trouble;
 use super::stop::Stop;
 use crate::balance::Lease;
 use crate::exchange::{Exchange, Failure, upstream_head};
+use crate::front::Session;
 use crate::metrics::events::AbortStage;
 
 /// What became of one attempt.
@@ -109,14 +110,13 @@ impl Proxy {
         let head = self.peer_head(session, ctx, None);
         let mut sent = Sent {
             answered: Err(Failure::FirstByteTimeout),
-            uploading: !session.is_body_done(),
+            uploading: !session.body_done(),
             spent: false,
         };
-        if let Err(failure) = exchange.send_head(head).await {
+        if let Err(failure) = exchange.send_head(&head).await {
             sent.answered = Err(failure);
             return Ok(sent);
         }
-        super::intake::invite(session, ctx).await?;
         if !sent.uploading
             && let Err(failure) = exchange.send_body(Bytes::new(), true).await
         {
@@ -130,12 +130,14 @@ impl Proxy {
                     sent.answered = answered;
                     return Ok(sent);
                 }
-                part = session.read_body_or_idle(!sent.uploading) => {
-                    let part = part.map_err(|_| Stop::ClientGone(AbortStage::BeforeFirstByte))?;
-                    sent.uploading = part.is_some() && !session.is_body_done();
-                    let part = part.unwrap_or_default();
+                part = session.body_or_gone() => {
+                    let cap = ctx.snapshot.config.max_body;
+                    let part = part
+                        .map_err(|error| trouble(error, AbortStage::BeforeFirstByte, cap))?
+                        .unwrap_or_default();
+                    sent.uploading = !session.body_done();
                     sent.spent |= !part.is_empty();
-                    if let Err(failure) = exchange.send_body(part, !sent.uploading).await {
+                    if let Err(failure) = forward(session, exchange, part).await {
                         sent.answered = exchange.last_words(failure).await;
                         return Ok(sent);
                     }
@@ -145,13 +147,31 @@ impl Proxy {
     }
 
     fn peer_head(&self, session: &Session, ctx: &Ctx, body: Option<usize>) -> Box<RequestHeader> {
-        let mut head = upstream_head(session.req_header(), body);
+        let mut head = upstream_head(session.head(), body);
         if body.is_some() {
             // The tee reads answers; compressed ones would be closed to it.
             head.remove_header("accept-encoding");
         }
         introduce(&mut head, ctx);
         head
+    }
+}
+
+/// Passes a part of the client's body on, with its end and trailers if it was the last one.
+pub(super) async fn forward(
+    session: &mut Session,
+    exchange: &mut Exchange,
+    part: Bytes,
+) -> Result<(), Failure> {
+    if !session.body_done() {
+        return exchange.send_body(part, false).await;
+    }
+    match session.take_trailers() {
+        None => exchange.send_body(part, true).await,
+        Some(trailers) => {
+            exchange.send_body(part, false).await?;
+            exchange.send_trailers(&trailers).await
+        }
     }
 }
 

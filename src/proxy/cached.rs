@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pingora::http::RequestHeader;
-use pingora::prelude::Session;
 
 use super::ctx::Ctx;
 use super::respond;
@@ -14,11 +13,12 @@ use crate::cache::{
     Answer, Cache, Caller, Directives, Eligible, Entry, Facts, Identity, KeyParts, SemanticOutcome,
     Stored, eligible, scope,
 };
-use crate::config::model::Route;
+use crate::front::Session;
 use crate::llm::error::ApiError;
 use crate::llm::request::RequestView;
 use crate::llm::{Endpoint, Finish, Usage, replay};
 use crate::metrics::events::{self, AbortStage};
+use crate::route::Route;
 
 /// What the cache said.
 pub(super) enum Looked {
@@ -56,22 +56,22 @@ pub(super) async fn look_up(
         return Ok(Looked::Miss(None));
     };
     let cache = Arc::clone(cache);
-    let directives = Directives::parse(&session.req_header().headers)
+    let directives = Directives::parse(&session.head().headers)
         .map_err(|why| ApiError::bad_request(why, None))?;
     let by_meaning = cache.serves_by_meaning().then(|| by_meaning(&cache, view));
     let credential = match &ctx.client {
         Some(_) => String::new(),
-        None => credential(session.req_header()),
+        None => credential(session.head()),
     };
     let partition = scope::partition(cache.config().scope, &caller(ctx, &credential));
     let identity = Identity::of(&KeyParts {
         partition: &[
             &partition,
             &route.name,
-            &route.pool,
+            route.pool(),
             endpoint.name(),
             directives.namespace.as_deref().unwrap_or(""),
-            &variant(session.req_header()),
+            &variant(session.head()),
         ],
         body: &view.body,
         question: match by_meaning {
@@ -103,7 +103,7 @@ pub(super) async fn look_up(
         let outcome = tokio::select! {
             biased;
             outcome = lookup => outcome,
-            _ = session.read_body_or_idle(true) => return Err(Stop::ClientGone(AbortStage::Queued)),
+            () = session.gone() => return Err(Stop::ClientGone(AbortStage::Queued)),
         };
         ctx.waited_since(now);
         match outcome {

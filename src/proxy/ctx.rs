@@ -4,18 +4,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use pingora::prelude::Session;
-
 use crate::admit;
-use crate::admit::Reservation;
-use crate::balance::Lease;
-use crate::config::model::{Route, Timeouts};
+use crate::front::Session;
 use crate::llm::{Dialect, Usage};
 use crate::metrics::events::{AbortStage, InFlight};
-use crate::state::{Pool, Snapshot};
+use crate::route::Route;
+use crate::state::Snapshot;
 
 /// One request.
-pub struct Ctx {
+pub(super) struct Ctx {
     /// The configuration it lives under, from beginning to end.
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) start: Instant,
@@ -24,26 +21,14 @@ pub struct Ctx {
     pub(super) request_id: String,
     /// The path with its escapes resolved, where it has any: what the peer will take it for.
     unescaped: Option<String>,
-    /// `100 Continue` is with the client.
-    pub(super) invited: bool,
     pub(super) client_ip: Option<IpAddr>,
     /// Whose error envelope the client understands.
     pub(super) dialect: Dialect,
     pub(super) client: Option<Arc<admit::Client>>,
     pub(super) route: Option<Arc<Route>>,
-    pub(super) upgrade: Option<Upgrade>,
     pub(super) record: Record,
     /// Headers of ours for the answer, whoever writes it.
     pub(super) headers: Vec<(&'static str, String)>,
-}
-
-/// An upgraded connection's peer.
-pub(super) struct Upgrade {
-    pub(super) pool: Arc<Pool>,
-    pub(super) lease: Lease,
-    pub(super) timeouts: Timeouts,
-    /// Counts against concurrency limits as long as the connection lives.
-    pub(super) _reservation: Option<Reservation>,
 }
 
 /// What the log line and the counters need.
@@ -84,12 +69,10 @@ impl Ctx {
             in_flight: InFlight::begin(),
             request_id: String::new(),
             unescaped: None,
-            invited: false,
             client_ip: None,
             dialect: Dialect::OpenAi,
             client: None,
             route: None,
-            upgrade: None,
             record: Record::default(),
             headers: Vec::new(),
         }
@@ -97,13 +80,10 @@ impl Ctx {
 
     /// Reads who asks for what off the request head.
     pub(super) fn identify(&mut self, session: &Session) {
-        let head = session.req_header();
+        let head = session.head();
         self.unescaped = unescaped(head.uri.path());
         self.dialect = Dialect::of_path(self.path(session));
-        self.client_ip = session
-            .client_addr()
-            .and_then(|address| address.as_inet())
-            .map(|address| address.ip());
+        self.client_ip = session.client().map(|address| address.ip());
         self.request_id = match head
             .headers
             .get("x-request-id")
@@ -118,7 +98,7 @@ impl Ctx {
     pub(super) fn path<'a>(&'a self, session: &'a Session) -> &'a str {
         match &self.unescaped {
             Some(path) => path,
-            None => session.req_header().uri.path(),
+            None => session.head().uri.path(),
         }
     }
 

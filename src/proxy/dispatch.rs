@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pingora::http::ResponseHeader;
-use pingora::prelude::Session;
 use tokio::time::sleep;
 
 use super::Proxy;
 use super::attempt::Attempt;
 use super::ctx::Ctx;
-use super::report::{no_peer, refusal, report_failure, report_status};
+use super::report::{may_retry, no_peer, refusal, report_failure, report_status};
 use super::stop::Stop;
-use crate::balance::{Demand, Lease};
+use crate::balance::{Demand, Lease, RetryGrant};
 use crate::exchange::{Exchange, Failure};
+use crate::front::Session;
 use crate::metrics::events::{self, AbortStage};
 use crate::state::Pool;
 
@@ -65,6 +65,8 @@ impl Proxy {
         let mut first_attempt = None;
         let mut last: Option<Box<Answer>> = None;
         let mut failed: Option<Failure> = None;
+        let mut retry_for: Option<(RetryGrant, &'static str)> = None;
+        pool.balance.request_came(Instant::now());
         loop {
             let lease = match self.lease(session, ctx, outgoing, &tried).await {
                 Ok(Some(lease)) => lease,
@@ -80,6 +82,10 @@ impl Proxy {
                     };
                 }
             };
+            if let Some((grant, cause)) = retry_for.take() {
+                grant.used();
+                events::retried(&pool.conf.name, cause);
+            }
             let address = lease.addr();
             ctx.record.attempts += 1;
             ctx.record.upstream = Some(address.to_string());
@@ -98,15 +104,16 @@ impl Proxy {
                     {
                         return Ok(*answer);
                     }
+                    let Some(grant) = may_retry(pool) else {
+                        return Ok(*answer);
+                    };
                     tried.push(address);
-                    events::retried(
-                        &pool.conf.name,
-                        if status == 429 {
-                            "status_429"
-                        } else {
-                            "status_5xx"
-                        },
-                    );
+                    let cause = if status == 429 {
+                        "status_429"
+                    } else {
+                        "status_5xx"
+                    };
+                    retry_for = Some((grant, cause));
                     // Kept in case nobody has a better answer. Its lease is not: two requests that each held a full
                     // peer while waiting for the other's would wait for ever.
                     answer.lease = None;
@@ -138,8 +145,11 @@ impl Proxy {
                     if !elsewhere || spent || ctx.record.attempts >= retry.attempts {
                         return Err(refusal(&failure, pool).into());
                     }
+                    let Some(grant) = may_retry(pool) else {
+                        return Err(refusal(&failure, pool).into());
+                    };
                     tried.push(address);
-                    events::retried(&pool.conf.name, failure.name());
+                    retry_for = Some((grant, failure.name()));
                     last = None;
                     failed = Some(failure);
                 }
@@ -169,11 +179,10 @@ pub(super) async fn watching<T>(
 /// Resolves when the client has left. A body that is still to be read must not be touched, so such a client is only
 /// seen to leave once reading goes on.
 pub(super) async fn gone(session: &mut Session, outgoing: &Outgoing) {
-    if matches!(outgoing.upload, Upload::Streaming) && !session.is_body_done() {
+    if matches!(outgoing.upload, Upload::Streaming) && !session.body_done() {
         std::future::pending::<()>().await;
     }
-    // Data after the end of the request (pipelining) ends the connection too: it cannot be kept apart from leaving.
-    let _ = session.read_body_or_idle(true).await;
+    session.gone().await;
 }
 
 /// Full jitter: uniformly random up to the exponential bound, so that clients that failed together do not return

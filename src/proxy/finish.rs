@@ -2,19 +2,15 @@
 
 use std::time::{Duration, SystemTime};
 
-use pingora::prelude::Session;
-
 use super::ctx::Ctx;
 use super::wait::class_name;
+use crate::front::Session;
 use crate::metrics::access_log::Line;
 use crate::metrics::events;
 
 /// Logs and counts.
 pub(super) fn log(session: &Session, ctx: &mut Ctx) {
-    let status = session
-        .response_written()
-        .filter(|head| !head.status.is_informational() || head.status == 101)
-        .map_or(0, |head| head.status.as_u16());
+    let status = session.status();
     let record = &ctx.record;
     if let Some(stage) = record.aborted {
         events::client_left(stage);
@@ -35,7 +31,7 @@ pub(super) fn log(session: &Session, ctx: &mut Ctx) {
     }
     let answered = record.metered && (200..300).contains(&status);
     if let (Some(route), Some(first), true) = (&ctx.route, first_token(ctx), answered) {
-        events::first_token(&route.pool, first);
+        events::first_token(route.pool(), first);
     }
     if ctx.snapshot.access_log.is_on() {
         ctx.snapshot
@@ -53,7 +49,7 @@ fn first_token(ctx: &Ctx) -> Option<Duration> {
 }
 
 fn line<'a>(session: &'a Session, ctx: &'a Ctx, status: u16, error_type: &'a str) -> Line<'a> {
-    let head = session.req_header();
+    let head = session.head();
     let record = &ctx.record;
     let ms = |time: Duration| time.as_secs_f64() * 1000.0;
     Line {
@@ -94,8 +90,8 @@ fn line<'a>(session: &'a Session, ctx: &'a Ctx, status: u16, error_type: &'a str
             u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
         }),
         duration_ms: ms(ctx.start.elapsed()),
-        request_bytes: session.body_bytes_read() as u64,
-        response_bytes: session.body_bytes_sent() as u64,
+        request_bytes: session.body_read(),
+        response_bytes: session.body_sent(),
         client_aborted: record.aborted.is_some(),
     }
 }

@@ -6,42 +6,36 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use pingora::prelude::Session;
 
 use super::cached::{self, Looked};
 use super::ctx::Ctx;
 use super::dispatch::{Outgoing, Upload};
-use super::pass::is_websocket;
 use super::stop::Stop;
 use super::tee::{Learn, Tee};
-use super::{Handled, Proxy, intake};
+use super::upgrade::is_upgrade;
+use super::{Proxy, intake};
 use crate::admit::{Identified, Need, Reservation, Subject, presented_key};
 use crate::balance::Demand;
-use crate::config::model::{Dimension, Route};
+use crate::config::model::Dimension;
+use crate::front::Session;
 use crate::llm::Endpoint;
 use crate::llm::error::ApiError;
 use crate::llm::request::RequestView;
 use crate::metrics::events;
+use crate::route::{Question, Route};
 use crate::state::Pool;
 
 impl Proxy {
     /// Answers one request.
-    pub(super) async fn handle(
-        &self,
-        session: &mut Session,
-        ctx: &mut Ctx,
-    ) -> Result<Handled, Stop> {
+    pub(super) async fn answer(&self, session: &mut Session, ctx: &mut Ctx) -> Result<(), Stop> {
         authenticate(session, ctx)?;
-        let head = session.req_header();
-        if is_websocket(head) {
-            return self.upgrade(session, ctx).await;
-        }
+        let head = session.head();
         match Endpoint::of(&head.method, ctx.path(session)) {
-            Some(endpoint) => self.model_api(session, ctx, endpoint).await?,
-            None if self.merges_models(session, ctx) => self.models(session, ctx).await?,
-            None => self.pass(session, ctx).await?,
+            Some(endpoint) => self.model_api(session, ctx, endpoint).await,
+            None if is_upgrade(head) => self.upgrade(session, ctx).await,
+            None if self.merges_models(session, ctx) => self.models(session, ctx).await,
+            None => self.pass(session, ctx).await,
         }
-        Ok(Handled::Answered)
     }
 
     async fn model_api(
@@ -165,7 +159,7 @@ fn authenticate(session: &Session, ctx: &mut Ctx) -> Result<(), Stop> {
     match ctx
         .snapshot
         .keys
-        .identify(presented_key(&session.req_header().headers))
+        .identify(presented_key(&session.head().headers))
     {
         Identified::Open => Ok(()),
         Identified::Known(client) => {
@@ -184,10 +178,25 @@ pub(super) fn find_route(
     model: Option<&str>,
 ) -> Result<(Arc<Route>, Arc<Pool>), Stop> {
     let path = ctx.path(session);
-    let found = ctx.snapshot.routes.find(path, model).cloned();
+    let head = session.head();
+    let header = head.headers.get(http::header::HOST);
+    // A target with a host of its own overrules `Host`: RFC 9112, 3.2.2.
+    let host = head
+        .uri
+        .host()
+        .or(header.and_then(|host| host.to_str().ok()));
+    let question = Question {
+        host,
+        path,
+        method: &head.method,
+        headers: &head.headers,
+        model,
+        tenant: ctx.client.as_ref().map(|client| client.tenant.as_str()),
+    };
+    let found = ctx.snapshot.routes.find(&question).cloned();
     let pool = found
         .as_ref()
-        .and_then(|route| ctx.snapshot.pools.get(&route.pool))
+        .and_then(|route| ctx.snapshot.pools.get(route.pool()))
         .cloned();
     match (found, pool) {
         (Some(route), Some(pool)) => {

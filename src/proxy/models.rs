@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use pingora::http::RequestHeader;
-use pingora::prelude::Session;
 use tokio::task::JoinSet;
 
 use super::ctx::Ctx;
@@ -15,6 +14,7 @@ use crate::admit::Need;
 use crate::balance::{Demand, Lease, Pick};
 use crate::config::model::Timeouts;
 use crate::exchange::Client;
+use crate::front::Session;
 use crate::llm::error::ApiError;
 use crate::llm::models;
 use crate::metrics::events::AbortStage;
@@ -27,7 +27,7 @@ const MOST_LIST: usize = 4 * 1024 * 1024;
 impl Proxy {
     /// Whether this request asks for the list of models and there is more than one list to merge.
     pub(super) fn merges_models(&self, session: &Session, ctx: &Ctx) -> bool {
-        let head = session.req_header();
+        let head = session.head();
         head.method == http::Method::GET
             && ctx.path(session) == "/v1/models"
             && ctx.snapshot.pools.len() > 1
@@ -65,7 +65,7 @@ impl Proxy {
                     Some(_) => {}
                     None => break,
                 },
-                _ = session.read_body_or_idle(true) => return Err(Stop::ClientGone(AbortStage::BeforeFirstByte)),
+                () = session.gone() => return Err(Stop::ClientGone(AbortStage::BeforeFirstByte)),
             }
         }
         ctx.waited_since(began);
@@ -107,6 +107,6 @@ async fn list(client: &Client, lease: Lease, timeouts: Timeouts) -> Option<Bytes
         }
         body.extend_from_slice(&part);
     }
-    exchange.release(client).await;
+    exchange.release(client);
     Some(body.freeze())
 }

@@ -1,11 +1,11 @@
 //! Carries an answer to the client, each part as it comes.
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use pingora::http::ResponseHeader;
-use pingora::prelude::Session;
 
 use super::Proxy;
+use super::attempt::forward;
 use super::ctx::Ctx;
 use super::dispatch::Answer;
 use super::report::{failed, failure_error, report_failure, report_success};
@@ -13,6 +13,7 @@ use super::stop::Stop;
 use super::tee::Tee;
 use crate::balance::Lease;
 use crate::exchange::{Failure, strip_hop_by_hop};
+use crate::front::Session;
 use crate::metrics::events::{self, AbortStage};
 use crate::state::Pool;
 
@@ -37,76 +38,65 @@ impl Proxy {
             true => Sender::Heard,
             false => Sender::Done,
         };
-        session.set_write_timeout(Some(pool.conf.timeouts.between_chunks));
         ctx.record.first_byte = Some(ctx.start.elapsed());
         let sse = is_event_stream(&head);
         let failed_status = failed(head.status.as_u16());
         tee.head(&head);
         let gone = |_| Stop::ClientGone(AbortStage::MidStream);
-        let mut head = client_head(session, ctx, head);
+        let mut head = client_head(ctx, head);
         super::respond::own_headers(ctx, &mut head).map_err(|_| Stop::CutOff)?;
         let has_length = head.headers.contains_key(CONTENT_LENGTH);
-        let empty = exchange.is_done();
-        super::respond::begin(session, head, empty)
-            .await
-            .map_err(gone)?;
-        if !empty {
-            loop {
-                let part = tokio::select! {
-                    biased;
-                    part = exchange.chunk() => part,
-                    sent = session.read_body_or_idle(upload == Sender::Done) => {
-                        let Ok(part) = sent else { return Err(Stop::ClientGone(AbortStage::MidStream)) };
-                        let over = part.is_none() || session.is_body_done();
-                        if upload == Sender::Heard
-                            && exchange.send_body(part.unwrap_or_default(), over).await.is_err()
-                        {
-                            // The peer may answer in full without wanting the rest.
-                            upload = Sender::Ignored;
-                        }
-                        if over {
-                            upload = Sender::Done;
-                        }
-                        continue;
+        session.begin(head);
+        while !exchange.is_done() {
+            let part = tokio::select! {
+                biased;
+                part = exchange.chunk() => part,
+                // The head goes with the first part of the body where that is there, and ahead of it where it is not.
+                sent = session.body_or_gone() => {
+                    let part = sent.map_err(gone)?.unwrap_or_default();
+                    if upload == Sender::Heard && forward(session, &mut exchange, part).await.is_err() {
+                        // The peer may answer in full without wanting the rest.
+                        upload = Sender::Ignored;
                     }
-                };
-                match part {
-                    Ok(Some(part)) => {
-                        tee.part(&part, lease.as_mut());
-                        if exchange.is_done() || tee.saw_the_end() {
-                            // Before the client can know that this was all: its next request finds the answer stored
-                            // and its limits settled.
-                            tee.complete();
-                        }
-                        session
-                            .write_response_body(Some(part), false)
-                            .await
-                            .map_err(gone)?;
+                    if session.body_done() {
+                        upload = Sender::Done;
                     }
-                    Ok(None) => break,
-                    Err(failure) => {
-                        return broke(
-                            session,
-                            ctx,
-                            pool,
-                            lease.as_mut(),
-                            &failure,
-                            tee,
-                            sse && !has_length,
-                        )
-                        .await;
+                    continue;
+                }
+            };
+            match part {
+                Ok(Some(part)) => {
+                    tee.part(&part, lease.as_mut());
+                    let last = exchange.is_done();
+                    if last || tee.saw_the_end() {
+                        // Before the client can know that this was all: its next request finds the answer stored and its
+                        // limits settled.
+                        tee.complete();
+                    }
+                    let trailers = last.then(|| exchange.take_trailers()).flatten();
+                    session
+                        .write(part, last && trailers.is_none())
+                        .await
+                        .map_err(gone)?;
+                    if trailers.is_some() {
+                        session.end(trailers).await.map_err(gone)?;
                     }
                 }
+                Ok(None) => break,
+                Err(failure) => {
+                    let can_tell = sse && !has_length;
+                    return broke(session, ctx, pool, lease.as_mut(), &failure, tee, can_tell)
+                        .await;
+                }
             }
-            super::respond::end(session).await.map_err(gone)?;
         }
         tee.complete();
+        session.end(exchange.take_trailers()).await.map_err(gone)?;
         if let (Some(lease), false) = (&mut lease, failed_status) {
             report_success(pool, lease);
         }
         drop(lease);
-        exchange.release(&self.client).await;
-        super::intake::linger(session, ctx).await;
+        exchange.release(&self.client);
         Ok(())
     }
 }
@@ -151,33 +141,20 @@ async fn broke(
     // Ends a half-written event, so that ours is not read as a part of it.
     let mut event = tee.closing().to_vec();
     event.extend_from_slice(&error.sse_event(ctx.dialect));
-    let gone = |_| Stop::ClientGone(AbortStage::MidStream);
+    session.close_after();
     session
-        .write_response_body(Some(Bytes::from(event)), false)
+        .write(Bytes::from(event), true)
         .await
-        .map_err(gone)?;
-    session.set_keepalive(None);
-    super::respond::end(session).await.map_err(gone)
+        .map_err(|_| Stop::ClientGone(AbortStage::MidStream))
 }
 
-/// The peer's head made ready for the client: connection-level headers replaced by ours.
-fn client_head(session: &Session, ctx: &Ctx, mut head: ResponseHeader) -> ResponseHeader {
-    let chunked = head.headers.contains_key(TRANSFER_ENCODING);
+/// The peer's head made ready for the client: connection-level headers are left to the client's connection.
+fn client_head(ctx: &Ctx, mut head: ResponseHeader) -> ResponseHeader {
     for name in strip_hop_by_hop(&head.headers) {
         head.remove_header(&name);
     }
-    // The version is that of one connection as well.
-    head.set_version(http::Version::HTTP_11);
     if !ctx.snapshot.config.limits.is_empty() {
         provider_limits(&mut head);
-    }
-    let request = session.req_header();
-    let bodiless = request.method == http::Method::HEAD
-        || head.status.is_informational()
-        || matches!(head.status.as_u16(), 204 | 304);
-    let unknown_length = chunked || !head.headers.contains_key(CONTENT_LENGTH);
-    if !bodiless && unknown_length && request.version == http::Version::HTTP_11 {
-        let _ = head.insert_header(TRANSFER_ENCODING, "chunked");
     }
     head
 }

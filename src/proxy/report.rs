@@ -1,25 +1,24 @@
 //! What an exchange says of its peer, and what a failed one means to the client.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use pingora::http::ResponseHeader;
 
-use crate::balance::{self, Change, Lease, Outcome};
+use crate::balance::{self, BudgetSpent, Change, Lease, Outcome, Pause, RetryGrant};
 use crate::config::model::Timeouts;
 use crate::exchange::Failure;
 use crate::llm::ApiError;
+use crate::metrics::events;
 use crate::state::Pool;
-
-/// How long a peer that said 429 without a time is left alone.
-const BRIEF_COOL_DOWN: Duration = Duration::from_secs(1);
 
 /// Tells the pool what a peer's status says of its health.
 pub(super) fn report_status(pool: &Pool, lease: &mut Lease, head: &ResponseHeader) {
     let now = Instant::now();
-    let outcome = match head.status.as_u16() {
-        429 => Outcome::CoolDown(retry_after(head).unwrap_or(BRIEF_COOL_DOWN)),
-        500.. => Outcome::Failed(balance::Failure::Status),
-        _ => {
+    let status = head.status.as_u16();
+    let outcome = match Pause::asked(status, &head.headers, SystemTime::now()) {
+        Some(pause) => Outcome::Paused(pause),
+        None if status >= 500 => Outcome::Failed(balance::Failure::Status),
+        None => {
             let change = lease.first_byte(now);
             told(pool, lease, change);
             return;
@@ -53,21 +52,9 @@ fn told(pool: &Pool, lease: &Lease, change: Change) {
             log::info!("pool {pool}: peer {peer} asked to be left alone for {time:?}")
         }
         Change::Returned => log::info!("pool {pool}: peer {peer} is back"),
-        Change::Spared => log::warn!("pool {pool}: peer {peer} fails, but is the last one"),
+        Change::Spared => log::warn!("pool {pool}: peer {peer} fails, but too few others are left"),
         Change::None | Change::ProbedDown | Change::ProbedUp => {}
     }
-}
-
-fn retry_after(head: &ResponseHeader) -> Option<Duration> {
-    let seconds = head
-        .headers
-        .get("retry-after")?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
-    Some(Duration::from_secs(seconds))
 }
 
 /// The answer was complete: the peer does its work.
@@ -82,6 +69,29 @@ pub(super) fn report_success(pool: &Pool, lease: &mut Lease) {
 pub(super) fn no_peer(pool: &Pool) -> ApiError {
     let next = pool.balance.next_return(Instant::now()).unwrap_or_default();
     ApiError::no_peer(&pool.conf.name, next.max(Duration::from_secs(1)))
+}
+
+/// No peer is usable; `refused` is the status with which the one that may be back first asked to be left alone.
+pub(super) fn nobody(pool: &Pool, retry_after: Duration, refused: Option<u16>) -> ApiError {
+    match refused {
+        Some(status) => ApiError::all_paused(status, &pool.conf.name, retry_after),
+        None => ApiError::no_peer(&pool.conf.name, retry_after),
+    }
+}
+
+/// The right to try a request once more, if the pool's budget has one left.
+pub(super) fn may_retry(pool: &Pool) -> Option<RetryGrant> {
+    match pool.balance.may_retry(Instant::now()) {
+        Ok(grant) => Some(grant),
+        Err(BudgetSpent { newly }) => {
+            let name = &pool.conf.name;
+            events::retry_refused(name);
+            if newly {
+                log::warn!("pool {name}: the budget for retries is spent");
+            }
+            None
+        }
+    }
 }
 
 /// Whether a status says that the peer failed.

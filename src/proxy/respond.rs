@@ -1,24 +1,24 @@
 //! Writes answers of our own: errors in the client's envelope, cached answers, merged lists.
 
 use bytes::Bytes;
+use pingora::Result;
 use pingora::http::ResponseHeader;
-use pingora::prelude::Session;
-use pingora::{Error, ErrorSource, ErrorType, Result};
-use tokio::time::timeout;
 
 use super::ctx::Ctx;
-use super::intake::{self, CLIENT_STALL};
+use super::stop::Stop;
+use crate::front::Session;
 use crate::llm::error::ApiError;
 use crate::metrics::events::AbortStage;
-
-/// Bytes of a body that are written at once.
-const PIECE: usize = 64 * 1024;
 
 /// Writes `error` in the client's envelope. The connection stays usable unless something else spoke against it.
 ///
 /// # Errors
 /// The client left.
-pub(super) async fn error(session: &mut Session, ctx: &mut Ctx, error: &ApiError) -> Result<()> {
+pub(super) async fn error(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    error: &ApiError,
+) -> Result<(), Stop> {
     ctx.record.error_type = error_type(error);
     if let (Some(wait), Some(seconds)) = (error.retry_after, error.retry_after_seconds()) {
         ctx.header("retry-after", seconds.to_string());
@@ -28,11 +28,13 @@ pub(super) async fn error(session: &mut Session, ctx: &mut Ctx, error: &ApiError
         ctx.header("www-authenticate", "Bearer");
     }
     let body = Bytes::from(error.body(ctx.dialect));
-    intake::discard(session, ctx).await;
+    if !session.body_done() {
+        let began = std::time::Instant::now();
+        session.discard_body().await;
+        ctx.waited_since(began);
+    }
     ctx.overhead_ends("refused");
-    write(session, ctx, error.status, "application/json", body).await?;
-    intake::linger(session, ctx).await;
-    Ok(())
+    write(session, ctx, error.status, "application/json", body).await
 }
 
 /// Writes a complete answer.
@@ -45,48 +47,19 @@ pub(super) async fn write(
     status: u16,
     content_type: &str,
     body: Bytes,
-) -> Result<()> {
-    let mut head = ResponseHeader::build_no_case(status, Some(ctx.headers.len() + 4))?;
+) -> Result<(), Stop> {
+    let head = head(ctx, status, content_type, body.len()).map_err(|_| Stop::CutOff)?;
+    session.begin(head);
+    let gone = |_| Stop::ClientGone(AbortStage::MidStream);
+    session.write(body, true).await.map_err(gone)
+}
+
+fn head(ctx: &mut Ctx, status: u16, content_type: &str, length: usize) -> Result<ResponseHeader> {
+    let mut head = ResponseHeader::build_no_case(status, Some(ctx.headers.len() + 6))?;
     head.insert_header(http::header::CONTENT_TYPE, content_type)?;
-    head.insert_header(http::header::CONTENT_LENGTH, body.len())?;
+    head.insert_header(http::header::CONTENT_LENGTH, length)?;
     own_headers(ctx, &mut head)?;
-    let empty = body.is_empty() || session.req_header().method == http::Method::HEAD;
-    begin(session, head, empty).await?;
-    if empty {
-        return Ok(());
-    }
-    let mut left = body;
-    while !left.is_empty() {
-        // Each piece has its own time, so that only a client that takes nothing at all is given up.
-        let piece = left.split_to(left.len().min(PIECE));
-        session.write_response_body(Some(piece), false).await?;
-    }
-    end(session).await
-}
-
-/// Writes the head of an answer.
-///
-/// # Errors
-/// The client left, or takes nothing.
-pub(super) async fn begin(session: &mut Session, head: ResponseHeader, empty: bool) -> Result<()> {
-    let limit = session.get_write_timeout().unwrap_or(CLIENT_STALL);
-    let write = session.write_response_header(Box::new(head), empty);
-    timeout(limit, write).await.unwrap_or_else(|_| stalled())
-}
-
-/// Ends the body of an answer.
-///
-/// # Errors
-/// The client left, or takes nothing.
-pub(super) async fn end(session: &mut Session) -> Result<()> {
-    let limit = session.get_write_timeout().unwrap_or(CLIENT_STALL);
-    let write = session.write_response_body(None, true);
-    timeout(limit, write).await.unwrap_or_else(|_| stalled())
-}
-
-/// Pingora's own limit holds for bodies only.
-fn stalled() -> Result<()> {
-    Err(Error::new_down(ErrorType::WriteTimedout))
+    Ok(head)
 }
 
 /// Adds our headers to an answer's head.
@@ -106,6 +79,7 @@ pub(super) fn error_type(error: &ApiError) -> &'static str {
     match error.code {
         Some("invalid_request") => "caller_bad_request",
         Some("request_too_large") => "caller_too_large",
+        Some("request_too_slow") => "caller_too_slow",
         Some("missing_api_key" | "invalid_api_key") => "caller_unauthenticated",
         Some("no_route" | "model_not_found") => "caller_no_route",
         Some("not_cached") => "caller_not_cached",
@@ -117,26 +91,5 @@ pub(super) fn error_type(error: &ApiError) -> &'static str {
         Some("upstream_error") => "provider_broke",
         Some("upstream_timeout") => "provider_timeout",
         _ => "tollgate_internal",
-    }
-}
-
-/// Ends a request that failed outside our own answer: in Pingora's loop (upgrades), or because the client left. Returns
-/// the status that was written, 0 for none.
-pub(super) async fn after_failure(session: &mut Session, ctx: &mut Ctx, failure: &Error) -> u16 {
-    let answered = session
-        .response_written()
-        .is_some_and(|head| !head.status.is_informational());
-    if *failure.esource() == ErrorSource::Downstream && ctx.record.aborted.is_none() {
-        ctx.client_left(AbortStage::MidStream);
-    }
-    if answered || ctx.record.aborted.is_some() {
-        return 0;
-    }
-    // Pingora closes the connection after a failure; the head must not promise otherwise.
-    session.set_keepalive(None);
-    let told = ApiError::upstream_broke("the peer could not be reached");
-    match error(session, ctx, &told).await {
-        Ok(()) => told.status,
-        Err(_) => 0,
     }
 }

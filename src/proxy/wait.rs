@@ -4,16 +4,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pingora::prelude::Session;
 use tokio::time::{sleep, sleep_until};
 
 use super::Proxy;
 use super::ctx::Ctx;
 use super::dispatch::{Outgoing, Upload, gone};
+use super::report::nobody;
 use super::stop::Stop;
 use crate::admit::Full;
 use crate::balance::{Lease, Pick};
 use crate::config::model::Priority;
+use crate::front::Session;
 use crate::llm::error::ApiError;
 use crate::metrics::events::{self, AbortStage};
 use crate::state::Pool;
@@ -36,9 +37,10 @@ impl Proxy {
             match pool.balance.pick(&outgoing.demand, tried, Instant::now()) {
                 Pick::Lease(lease) => return Ok(Some(lease)),
                 Pick::Exhausted => return Ok(None),
-                Pick::Down { retry_after } => {
-                    return Err(ApiError::no_peer(&pool.conf.name, retry_after).into());
-                }
+                Pick::Down {
+                    retry_after,
+                    refused,
+                } => return Err(nobody(pool, retry_after, refused).into()),
                 Pick::Busy => {}
             }
         }
@@ -82,9 +84,10 @@ impl Proxy {
             {
                 Pick::Lease(lease) => Ok(Some(lease)),
                 Pick::Exhausted => Ok(None),
-                Pick::Down { retry_after } => {
-                    Err(ApiError::no_peer(&pool.conf.name, retry_after).into())
-                }
+                Pick::Down {
+                    retry_after,
+                    refused,
+                } => Err(nobody(pool, retry_after, refused).into()),
                 Pick::Busy => continue,
             };
             match &outcome {

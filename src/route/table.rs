@@ -2,107 +2,70 @@
 
 use std::sync::Arc;
 
-use super::pattern::Pattern;
-use crate::config::model::{Config, Route};
+use super::action::Route;
+use super::host;
+use super::matcher::Question;
+use crate::config::model::Config;
 
 /// The routes of one configuration.
 #[derive(Debug, Clone)]
 pub struct RouteTable {
-    rows: Vec<Row>,
-}
-
-#[derive(Debug, Clone)]
-struct Row {
-    path: Pattern,
-    model: Pattern,
-    route: Arc<Route>,
+    rows: Vec<Arc<Route>>,
 }
 
 impl RouteTable {
     /// The table of a configuration.
     pub fn new(config: &Config) -> Self {
-        let row = |route: &Route| Row {
-            path: Pattern::new(route.path.as_ref()),
-            model: Pattern::new(route.model.as_ref()),
-            route: Arc::new(route.clone()),
-        };
+        let rows = config.routes.iter();
         Self {
-            rows: config.routes.iter().map(row).collect(),
+            rows: rows
+                .filter_map(|route| Route::new(route, config))
+                .map(Arc::new)
+                .collect(),
         }
     }
 
-    /// The first route that takes a request for `path` (without its query) and `model`; `None` where none does.
+    /// The first route that takes a request; `None` where none does.
     ///
-    /// A route that names a model never takes a request without one. Allocates nothing.
-    pub fn find(&self, path: &str, model: Option<&str>) -> Option<&Arc<Route>> {
-        let row = self
-            .rows
+    /// A route that names a model or tenant never takes a request without one. Allocates nothing.
+    pub fn find(&self, question: &Question<'_>) -> Option<&Arc<Route>> {
+        let host = question.host.map(host::bare);
+        self.rows
             .iter()
-            .find(|row| row.path.matches(Some(path)) && row.model.matches(model));
-        row.map(|row| &row.route)
+            .find(|route| route.matcher.matches(question, host))
+    }
+
+    /// Every route that may take a request whose model is not known yet, first to last.
+    pub fn candidates<'t>(
+        &'t self,
+        question: &Question<'t>,
+    ) -> impl Iterator<Item = &'t Arc<Route>> {
+        let (question, host) = (*question, question.host.map(host::bare));
+        let mut decided = false;
+        self.rows
+            .iter()
+            .filter(move |route| route.matcher.matches_but_for_model(&question, host))
+            .take_while(move |route| {
+                let goes_on = !decided;
+                decided |= route.matcher.takes_any_model();
+                goes_on
+            })
+    }
+
+    /// How large a body may be whose model is in it, in bytes: the most that any route allows it, `default` where it says
+    /// nothing. The route that is then found may allow less.
+    pub fn largest_body(&self, question: &Question<'_>, default: u64) -> u64 {
+        let bodies = self
+            .candidates(question)
+            .map(|route| route.max_body.unwrap_or(default));
+        bodies.max().unwrap_or(default)
     }
 
     /// Every route, in file order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
-        self.rows.iter().map(|row| &row.route)
+        self.rows.iter()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-
-    fn table(routes: &str) -> RouteTable {
-        let text = format!(
-            "listen: [{{address: 127.0.0.1:1}}]\npools:\n  a: {{peers: [{{address: a:1}}]}}\n  b: {{peers: [{{address: b:1}}]}}\nroutes:\n{routes}"
-        );
-        RouteTable::new(&crate::config::parse(&text, Path::new("")).unwrap().config)
-    }
-
-    fn found<'t>(table: &'t RouteTable, path: &str, model: Option<&str>) -> Option<&'t str> {
-        table.find(path, model).map(|route| route.name.as_str())
-    }
-
-    #[test]
-    fn the_first_match_wins() {
-        let table = table(
-            "  - {name: qwen, match: {path: /v1/*, model: \"qwen*\"}, pool: a}\n  - {name: v1, match: {path: /v1/*}, pool: b}\n  - {name: exact, match: {path: /metrics}, pool: b}\n",
-        );
-        assert_eq!(
-            found(&table, "/v1/chat/completions", Some("qwen3-8b")),
-            Some("qwen")
-        );
-        assert_eq!(
-            found(&table, "/v1/chat/completions", Some("llama")),
-            Some("v1")
-        );
-        assert_eq!(found(&table, "/v1/chat/completions", None), Some("v1"));
-        assert_eq!(found(&table, "/metrics", None), Some("exact"));
-        assert_eq!(found(&table, "/metrics/x", None), None);
-        assert_eq!(found(&table, "/v2/chat", Some("qwen3-8b")), None);
-    }
-
-    #[test]
-    fn a_route_without_match_takes_all() {
-        let table = table("  - {pool: b}\n  - {pool: a, match: {model: \"*\"}}\n");
-        assert_eq!(found(&table, "/", None), Some("route-1"));
-        assert_eq!(
-            table
-                .iter()
-                .map(|route| route.pool.as_str())
-                .collect::<Vec<_>>(),
-            ["b", "a"]
-        );
-    }
-
-    #[test]
-    fn a_route_for_any_model_leaves_requests_without_one() {
-        let table = table(
-            "  - {name: models, match: {model: \"*\"}, pool: a}\n  - {name: rest, pool: b}\n",
-        );
-        assert_eq!(found(&table, "/v1/completions", Some("")), Some("models"));
-        assert_eq!(found(&table, "/health", None), Some("rest"));
-    }
-}
+mod tests;

@@ -165,6 +165,7 @@ fn needs_restart(bound: &Config, new: &Config) -> Vec<String> {
         ("admin.address", bound.admin != new.admin),
         ("threads", bound.threads != new.threads),
         ("shutdown_grace", bound.shutdown_grace != new.shutdown_grace),
+        ("upgrade_socket", bound.upgrade_socket != new.upgrade_socket),
     ]
     .into_iter()
     .filter(|(_, differs)| *differs)

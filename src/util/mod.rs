@@ -1,5 +1,8 @@
 //! Small things that several rooms need.
 
+pub mod client_address;
 pub mod ewma;
 pub mod hash;
+pub mod ranges;
 pub mod stack_vec;
+pub mod traceparent;

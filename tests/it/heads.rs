@@ -141,13 +141,14 @@ async fn ambiguous_heads_are_refused() {
         let (head, _) = raw.answer().await.expect("an answer");
         assert!(head.starts_with("http/1.1 400"), "{request}: {head}");
     }
-    // Both framings: the chunks count, and nothing after them is read as a request.
+    // Both framings: neither counts, and nothing behind the head is read as a request.
     let mut raw = Raw::connect(&gate).await;
     raw.send("POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n")
         .await;
     let all = raw.rest().await;
-    assert_eq!(all.matches("HTTP/1.1 200").count(), 1, "{all}");
-    assert_eq!(peer.connections(), 1);
+    assert_eq!(all.matches("HTTP/1.1 400").count(), 1, "{all}");
+    assert_eq!(all.matches("HTTP/1.1").count(), 1, "{all}");
+    assert_eq!(peer.connections(), 0);
 }
 
 #[tokio::test]

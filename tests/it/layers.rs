@@ -1,21 +1,34 @@
-//! Imports go one way: `main -> cli -> app -> {proxy, admin} -> exchange/state -> engines -> config -> {llm, metrics, util}`.
+//! Imports go one way: `main -> cli -> app -> {front, proxy, admin} -> exchange/state -> engines -> config -> {llm, metrics,
+//! tls, util}`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms it may use, besides itself.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     ("cli", &["app", "config", "sim"]),
-    ("app", &["proxy", "admin", "exchange", "state", "metrics"]),
+    (
+        "app",
+        &[
+            "front", "proxy", "admin", "exchange", "state", "config", "metrics",
+        ],
+    ),
     (
         "proxy",
         &[
-            "exchange", "state", "admit", "cache", "route", "balance", "config", "llm", "metrics",
-            "util",
+            "front", "exchange", "state", "admit", "cache", "route", "balance", "config", "llm",
+            "metrics", "util", "wire",
         ],
     ),
     ("admin", &["state", "cache", "config", "metrics", "util"]),
-    ("exchange", &["config", "llm", "metrics", "util"]),
+    (
+        "front",
+        &["config", "llm", "metrics", "tls", "util", "wire"],
+    ),
+    (
+        "exchange",
+        &["config", "llm", "metrics", "tls", "util", "wire"],
+    ),
     (
         "state",
         &[
@@ -26,10 +39,12 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("cache", ENGINE),
     ("route", ENGINE),
     ("balance", ENGINE),
-    ("config", &["util"]),
+    ("config", &["tls", "util"]),
+    ("tls", &[]),
     ("llm", &["util"]),
     ("metrics", &["util"]),
     ("util", &[]),
+    ("wire", &["util"]),
 ];
 const ENGINE: &[&str] = &["config", "llm", "metrics", "util"];
 

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod binary_upgrade;
 mod bodies;
 mod caching;
 mod clients;
@@ -11,6 +12,7 @@ mod command_line;
 mod counting;
 mod demo;
 mod early;
+mod faults;
 mod gone;
 mod heads;
 mod layers;

@@ -263,3 +263,42 @@ async fn active_checks_take_a_peer_out_and_bring_it_back() {
     until("it is back", ready).await;
     assert_eq!(ask(gate.address, "hello", &[]).await.status, 200);
 }
+
+#[tokio::test]
+async fn a_peer_gets_the_pause_it_asks_for_in_any_form_within_the_cap() {
+    for (status, headers, cap, least, most) in [
+        (429, "retry-after: 1800\r\n", "2h", 1000.0, 1800.0),
+        (429, "retry-after-ms: 1800000\r\n", "2h", 1000.0, 1800.0),
+        (
+            429,
+            "retry-after: Fri, 31 Dec 2100 23:59:59 GMT\r\n",
+            "2h",
+            7000.0,
+            7200.0,
+        ),
+        (
+            429,
+            "x-ratelimit-remaining-tokens: 0\r\nx-ratelimit-reset-tokens: 30m0s\r\n",
+            "2h",
+            1000.0,
+            1800.0,
+        ),
+        (503, "retry-after: 1800\r\n", "2h", 1000.0, 1800.0),
+        (429, "retry-after: 999999\r\n", "60s", 0.0, 60.0),
+    ] {
+        let (refusing, good) = (answering(status, headers).await, Peer::mirror().await);
+        let more = format!("{QUICK}    cooldown: {{ max: {cap} }}\n");
+        let gate = Gate::start(&pool(&[refusing.address, good.address], &more)).await;
+        for i in 0..4 {
+            assert_eq!(ask(gate.address, &format!("q{i}"), &[]).await.status, 200);
+        }
+        let peer = gate.status().await["pools"]["pool"]["peers"][0].clone();
+        assert_eq!(peer["state"], "cooling_down", "{status} {headers}");
+        let left = peer["out_for_s"].as_f64().expect("a time");
+        assert!(least < left && left <= most, "{status} {headers}: {left}");
+        assert_eq!(
+            (&peer["requests"], &peer["failures"]),
+            (&json!(1), &json!(0))
+        );
+    }
+}

@@ -69,7 +69,7 @@ async fn a_websocket_that_reaches_no_peer_counts_against_the_peer() {
     )
     .await;
     let (head, _) = raw.answer().await.expect("an answer");
-    assert!(head.starts_with("http/1.1 502"), "{head}");
+    assert!(head.starts_with("http/1.1 503"), "{head}");
     let status = gate.status().await;
     assert_eq!(status["pools"]["pool"]["peers"][0]["failures"], 1);
     gate.is_at_rest().await;

@@ -48,7 +48,7 @@ pub enum Change {
     ProbedUp,
     /// Failed requests took the peer out for this long.
     Ejected(Duration),
-    /// Enough failures for an ejection, but no other peer could have served.
+    /// Enough failures for an ejection, but no other peer could have served, or `max_ejected` are out already.
     Spared,
     /// A trial request brought the peer back after an ejection.
     Returned,

@@ -18,6 +18,21 @@ fn eject() -> Eject {
         after: 3,
         base: 10 * S,
         max: 60 * S,
+        max_ejected: 1.0,
+    }
+}
+
+fn cooldown() -> Cooldown {
+    Cooldown {
+        default: 2 * S,
+        max: 60 * S,
+    }
+}
+
+fn pause(time: Duration) -> Pause {
+    Pause {
+        status: 429,
+        time: Some(time),
     }
 }
 
@@ -162,8 +177,7 @@ fn the_last_usable_peer_is_spared() {
         health.eject(&eject(), Others::None, 0.5, now),
         Change::Spared
     );
-    assert_eq!(health.cool_down(S, Others::None, now), Change::Spared);
-    assert_eq!((health.ejected_until(), health.cool_until()), (None, None));
+    assert_eq!(health.ejected_until(), None);
     assert!(
         health.failed(Failure::Reset, &eject()),
         "the next failure asks again, others may be back"
@@ -190,19 +204,28 @@ fn a_trial_that_fails_while_all_are_out_waits_the_shortest_time() {
 fn a_longer_cool_down_wins_and_all_are_bounded() {
     let now = Instant::now();
     let mut health = Health::new(Joining::AtStart, now);
-    assert_eq!(
-        health.cool_down(20 * S, Others::Usable, now),
-        Change::CoolingDown(20 * S)
-    );
-    assert_eq!(
-        health.cool_down(5 * S, Others::Usable, now + S),
-        Change::None
-    );
-    assert_eq!(health.cool_until(), Some(now + 20 * S));
-    assert_eq!(
-        health.cool_down(Duration::MAX, Others::Usable, now),
-        Change::CoolingDown(MAX_COOL_DOWN)
-    );
+    let mut ask = |time, at| health.cool_down(pause(time), &cooldown(), Others::Usable, at);
+    assert_eq!(ask(Duration::ZERO, now), Change::None);
+    assert_eq!(ask(20 * S, now), Change::CoolingDown(20 * S));
+    assert_eq!(ask(5 * S, now + S), Change::None);
+    assert_eq!(ask(Duration::MAX, now), Change::CoolingDown(60 * S));
+    assert_eq!(health.cool_until(), Some(now + 60 * S));
+    assert_eq!(health.cooling(now + 59 * S), Some(429));
+    assert_eq!(health.cooling(now + 60 * S), None);
+}
+
+#[test]
+fn a_time_that_the_peer_named_is_kept_even_by_the_last_one_and_a_guess_is_not() {
+    let now = Instant::now();
+    let mut health = Health::new(Joining::AtStart, now);
+    let guess = Pause {
+        status: 429,
+        time: None,
+    };
+    let mut ask = |pause, others| health.cool_down(pause, &cooldown(), others, now);
+    assert_eq!(ask(guess, Others::None), Change::None);
+    assert_eq!(ask(guess, Others::Usable), Change::CoolingDown(2 * S));
+    assert_eq!(ask(pause(5 * S), Others::None), Change::CoolingDown(5 * S));
 }
 
 proptest! {
@@ -210,7 +233,7 @@ proptest! {
     fn every_ejection_ends_within_the_maximum(
         base in 0u64..1_000_000, max in 0u64..u64::MAX, in_a_row in 1u32..100, jitter in 0.0f64..1.0,
     ) {
-        let rules = Eject { after: 1, base: Duration::from_millis(base), max: Duration::from_secs(max) };
+        let rules = Eject { after: 1, base: Duration::from_millis(base), max: Duration::from_secs(max), max_ejected: 1.0 };
         let time = ejection_time(&rules, in_a_row, jitter);
         let plain = rules.base.saturating_mul(1 << (in_a_row - 1).min(31)).min(rules.max);
         prop_assert!(time >= plain - plain / 10 && time <= plain.saturating_add(plain / 10));
@@ -229,7 +252,7 @@ proptest! {
                 3 => health.succeeded(),
                 4 => { let _ = health.trial_failed(Failure::Reset, &eject(), Others::Usable, 0.9, now); }
                 5 => { let _ = health.trial_passed(now); }
-                _ => { let _ = health.cool_down(300 * S, Others::Usable, now); }
+                _ => { let _ = health.cool_down(pause(300 * S), &cooldown(), Others::Usable, now); }
             }
             let horizon = now + 301 * S;
             prop_assert!(health.ejected_until().is_none_or(|until| until <= horizon));

@@ -66,9 +66,7 @@ impl Pool {
         if trial_running {
             return Pick::Busy;
         }
-        Pick::Down {
-            retry_after: self.retry_after(members, now),
-        }
+        self.down(members, now)
     }
 
     fn pick_among(
@@ -137,8 +135,8 @@ impl Pool {
         members.active.iter().filter_map(left).min()
     }
 
-    /// Time until the first peer may be back.
-    fn retry_after(&self, members: &Members, now: Instant) -> Duration {
+    /// Nobody: when the first peer may be back, and whether it is out by its own wish.
+    fn down(&self, members: &Members, now: Instant) -> Pick {
         const LEAST: Duration = Duration::from_secs(1);
         let probed_back = self.health.as_ref().map_or(LEAST, |rules| {
             rules.interval.saturating_mul(rules.healthy_after)
@@ -148,8 +146,11 @@ impl Pool {
             Availability::Out(left) => left,
             Availability::Unhealthy => probed_back,
         };
-        let soonest = members.active.iter().map(back).min();
-        soonest.unwrap_or(self.resolve_every).max(LEAST)
+        let soonest = members.active.iter().min_by_key(|peer| back(peer));
+        Pick::Down {
+            retry_after: soonest.map_or(self.resolve_every, back).max(LEAST),
+            refused: soonest.and_then(|peer| peer.live().health().cooling(now)),
+        }
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+use crate::balance::budget::Budget;
 use crate::balance::estimate::Estimator;
 
 /// Called when a waiting request may find a place.
@@ -16,20 +18,27 @@ pub(in crate::balance) struct Shared {
     pub(super) estimator: Estimator,
     /// Held while it is decided whether a peer goes out, so that two that fail at once do not each count on the other.
     pub(super) taking_out: Mutex<()>,
+    budget: Budget,
     hook: ArcSwap<ReleaseHook>,
 }
 
 impl Shared {
-    pub(super) fn new(hook: ReleaseHook) -> Self {
+    pub(in crate::balance) fn new(hook: ReleaseHook, now: Instant) -> Self {
         Self {
             estimator: Estimator::default(),
             taking_out: Mutex::new(()),
+            budget: Budget::new(now),
             hook: ArcSwap::from_pointee(hook),
         }
     }
 
     pub(super) fn set_hook(&self, hook: ReleaseHook) {
         self.hook.store(Arc::new(hook));
+    }
+
+    /// What retries there were.
+    pub(in crate::balance) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// Tells whoever waits that there may be a place.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::balance::health::{Change, Failure, Probe};
+use crate::balance::pause::Pause;
 use crate::balance::view::PeerState;
 use crate::config::model;
 
@@ -12,6 +13,7 @@ mod dns;
 mod events;
 mod fleet;
 mod leases;
+mod out;
 mod picking;
 mod properties;
 mod reload;
@@ -54,6 +56,8 @@ fn config(peers: &[model::Peer]) -> model::Pool {
         name: "chat".into(),
         engine: model::Engine::Http,
         balance: model::Balance::LeastTokens,
+        tls: None,
+        http2: false,
         peers: peers.to_vec(),
         health: Some(model::Health {
             path: "/health".into(),
@@ -66,7 +70,12 @@ fn config(peers: &[model::Peer]) -> model::Pool {
             after: 3,
             base: 10 * S,
             max: 60 * S,
+            max_ejected: 1.0,
         },
+        cooldown: Some(model::Cooldown {
+            default: S,
+            max: 60 * S,
+        }),
         slow_start: 30 * S,
         resolve_every: 30 * S,
         timeouts: model::Timeouts {
@@ -80,6 +89,7 @@ fn config(peers: &[model::Peer]) -> model::Pool {
             statuses: vec![],
             base_backoff: S,
             max_backoff: S,
+            budget: None,
         },
         queue: model::Queue {
             max_requests: 0,
@@ -146,6 +156,14 @@ fn view(pool: &Pool, host: &str, now: Instant) -> PeerView {
 
 fn state(pool: &Pool, host: &str, now: Instant) -> PeerState {
     view(pool, host, now).state
+}
+
+/// A refusal that names this time.
+fn paused(time: Duration) -> Outcome {
+    Outcome::Paused(Pause {
+        status: 429,
+        time: Some(time),
+    })
 }
 
 /// Lets requests to the peer fail until it is ejected (or spared).

@@ -25,6 +25,14 @@ impl Leaf {
         }
     }
 
+    /// `text` with the spaces and line ends around it.
+    pub(in crate::config) fn verbatim(&self) -> Option<String> {
+        match &self.0 {
+            Value::String(text) => Some(text.clone()),
+            _ => self.text(),
+        }
+    }
+
     /// How a complaint shows it.
     pub(in crate::config) fn shown(&self) -> String {
         self.text().unwrap_or_else(|| shown(&self.0))
@@ -42,6 +50,32 @@ pub(in crate::config) fn shown(value: &Value) -> String {
 
 /// A list; `None` stands for an item that was already refused, so that the others keep their numbers.
 pub(in crate::config) type List<T> = Vec<Option<T>>;
+
+/// One value, or a list of them.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(transparent)]
+pub(in crate::config) struct OneOrMore(Leaf);
+
+impl OneOrMore {
+    /// Each value, with its number where it stands in a list.
+    pub(in crate::config) fn each(&self) -> Vec<(Option<usize>, Leaf)> {
+        match &self.0.0 {
+            Value::Sequence(items) => items
+                .iter()
+                .enumerate()
+                .filter(|(_, item)| !item.is_null())
+                .map(|(n, item)| (Some(n), Leaf(item.clone())))
+                .collect(),
+            _ => vec![(None, self.0.clone())],
+        }
+    }
+
+    /// A list with nothing in it.
+    pub(in crate::config) fn is_empty(&self) -> bool {
+        matches!(&self.0.0, Value::Sequence(items) if items.is_empty())
+    }
+}
 
 /// A mapping from names to things, in file order; `None` as in `List`.
 #[derive(Debug)]

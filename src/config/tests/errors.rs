@@ -172,6 +172,7 @@ fn parts_that_do_not_fit_each_other_are_refused() {
         ("", "access_log: sdtout", "access_log"),
         ("", "shutdown_grace: 400d", "shutdown_grace"),
         ("", "max_body: 0", "max_body"),
+        ("", "upgrade_socket: on", "upgrade_socket"),
     ] {
         let errors = parsed(&file(pool, rest)).unwrap_err();
         assert_eq!(

@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::model::{AccessLog, Balance, Engine, Priority, Rate};
+use crate::config::model::{
+    AccessLog, Balance, Cooldown, Engine, Priority, Rate, RetryBudget, UpgradeSocket,
+};
 
 #[test]
 fn the_least_file_gets_every_default() {
@@ -12,6 +14,7 @@ fn the_least_file_gets_every_default() {
     );
     assert!(config.threads >= 1 && config.admin.is_none() && config.keys.is_none());
     assert_eq!(config.access_log, AccessLog::Stdout);
+    assert_eq!(config.upgrade_socket, UpgradeSocket::Auto);
     let pool = &config.pools[0];
     assert_eq!(
         (pool.engine, pool.balance, pool.peers[0].weight),
@@ -20,14 +23,27 @@ fn the_least_file_gets_every_default() {
     assert_eq!(pool.retry.statuses, [429, 500, 502, 503, 504]);
     assert_eq!(pool.timeouts.total, Duration::from_secs(900));
     assert_eq!(
-        (config.routes.len(), config.routes[0].pool.as_str()),
-        (1, "a")
+        (config.routes.len(), config.routes[0].action.pool()),
+        (1, Some("a"))
     );
     assert!(
-        config.routes[0].path.is_none()
-            && config.routes[0].model.is_none()
+        config.routes[0].matches.path.is_none()
+            && config.routes[0].matches.model.is_none()
             && config.routes[0].cache.is_none()
     );
+}
+
+#[test]
+fn the_upgrade_socket_is_a_path_from_the_files_folder_or_off() {
+    let socket = |rest: &str| good("", rest).config.upgrade_socket;
+    assert_eq!(socket("upgrade_socket: off"), UpgradeSocket::Off);
+    let UpgradeSocket::At(path) = socket("upgrade_socket: ./run/u.sock") else {
+        panic!("a path");
+    };
+    assert!(path.ends_with("run/u.sock"));
+    let long = format!("upgrade_socket: /{}", "x".repeat(107));
+    let errors = parsed(&file("", &long)).unwrap_err();
+    assert!(errors.to_string().contains("at most 107 bytes"), "{errors}");
 }
 
 #[test]
@@ -176,5 +192,58 @@ fn a_route_after_one_for_any_model_is_reached_without_a_model() {
     assert_eq!(
         warnings("", "routes: [{pool: a, match: {model: \"*\"}}, {pool: a}]"),
         [""; 0]
+    );
+}
+
+#[test]
+fn retries_have_a_budget_unless_it_is_off() {
+    let budget = |pool: &str| good(pool, "").config.pools[0].retry.budget.clone();
+    let (share, min_per_second) = (0.2, 10.0);
+    let default = RetryBudget {
+        share,
+        min_per_second,
+    };
+    assert_eq!(budget(""), Some(default));
+    assert_eq!(budget("    retry: {budget: off}"), None);
+    let asked = budget("    retry: {budget: 1.5, budget_min_per_second: 0}").unwrap();
+    assert_eq!((asked.share, asked.min_per_second), (1.5, 0.0));
+    for (retry, error) in [
+        (
+            "budget: 20%",
+            "pools.a.retry.budget: 20%: must be `off` or a share of the requests, 0 to 100 (such as 0.2 for a fifth)",
+        ),
+        (
+            "budget: -1",
+            "pools.a.retry.budget: -1: must be `off` or a share of the requests, 0 to 100 (such as 0.2 for a fifth)",
+        ),
+        (
+            "budget_min_per_second: -1",
+            "pools.a.retry.budget_min_per_second: -1: must be from 0 to 1000000 (leave it out for 10)",
+        ),
+    ] {
+        assert_eq!(bad(&format!("    retry: {{{retry}}}"), ""), [error]);
+    }
+}
+
+#[test]
+fn peers_are_given_the_pauses_they_ask_for_within_bounds() {
+    let cooldown = |pool: &str| good(pool, "").config.pools[0].cooldown.clone();
+    let seconds = |default, max| {
+        let (default, max) = (Duration::from_secs(default), Duration::from_secs(max));
+        Some(Cooldown { default, max })
+    };
+    assert_eq!(cooldown(""), seconds(1, 60));
+    assert_eq!(cooldown("    cooldown: off"), None);
+    assert_eq!(
+        cooldown("    cooldown: {default: 0s, max: 5min}"),
+        seconds(0, 300)
+    );
+    assert_eq!(
+        bad("    cooldown: {default: 2min}", ""),
+        ["pools.a.cooldown.default: 2min: 2m is longer than `max`, 1m"]
+    );
+    assert_eq!(
+        bad("    eject: {max_ejected: 50}", ""),
+        ["pools.a.eject.max_ejected: 50: must be a share from 0 to 1 (leave it out for 0.5)"]
     );
 }

@@ -43,8 +43,8 @@ pub(super) fn peer(text: &str) -> Result<(String, u16), Refusal> {
     }
     if text.starts_with("https://") {
         return Err(Refusal::new(
-            "asks for TLS, which peers are not spoken to with",
-            "plain HTTP, host:port",
+            "has a scheme",
+            "write host:port here and `tls: on` in the pool",
         ));
     }
     let (host, port) = match text.rsplit_once(':') {
@@ -82,7 +82,8 @@ pub(super) fn peer(text: &str) -> Result<(String, u16), Refusal> {
     }
 }
 
-fn host_is_good(host: &str) -> bool {
+/// An IP address or a DNS name.
+pub(super) fn host_is_good(host: &str) -> bool {
     if host.chars().all(|c| c.is_ascii_digit() || c == '.') {
         return host.parse::<IpAddr>().is_ok();
     }
@@ -134,7 +135,8 @@ mod tests {
     fn what_is_no_peer_is_refused_with_the_reason() {
         let reason = |text: &str| peer(text).unwrap_err().reason;
         assert_eq!(peer("http://a:80/").unwrap_err().hint, "write a:80");
-        assert!(reason("https://api.openai.com").contains("TLS"));
+        let https = peer("https://api.openai.com").unwrap_err();
+        assert!(https.hint.contains("tls: on"), "{https:?}");
         assert!(reason("fd00::1").contains("brackets"));
         assert!(reason("host").contains("no port"));
         for text in [

@@ -1,10 +1,13 @@
 //! What has to fit across sections, and what works but is probably not meant.
 
+mod edge;
+mod route;
+
 use std::collections::HashSet;
 
 use super::address;
 use super::section::Section;
-use crate::config::model::{Config, Scope};
+use crate::config::model::{Config, Limit, Scope};
 use crate::config::nearest::nearest;
 use crate::config::raw::RawConfig;
 
@@ -15,6 +18,8 @@ pub(super) fn check(mut s: Section<'_>, raw: &RawConfig, config: &Config) {
     unused(&mut s, config);
     tiers(&mut s, config);
     queues(&mut s, config);
+    edge::check(&mut s, raw, config);
+    route::check(&mut s, config);
 }
 
 fn admin(s: &mut Section<'_>, raw: &RawConfig, config: &Config) {
@@ -87,17 +92,29 @@ fn openness(s: &mut Section<'_>, config: &Config) {
             format!("{scope} without `keys`: all clients are one, and share answers"),
         );
     }
-    let mut limits = s.key("limits");
-    for (n, _) in config
-        .limits
-        .iter()
-        .enumerate()
-        .filter(|(_, limit)| limit.tier.is_some())
-    {
-        limits.index(n).warn(
-            "tier",
-            "without `keys` nobody has a tier, so this limits nobody",
-        );
+    each_limit(s, config, |s, limit| {
+        if limit.tier.is_some() {
+            s.warn(
+                "tier",
+                "without `keys` nobody has a tier, so this limits nobody",
+            );
+        }
+    });
+}
+
+/// Goes through the limits of the file and of its routes.
+fn each_limit(
+    s: &mut Section<'_>,
+    config: &Config,
+    mut look: impl FnMut(&mut Section<'_>, &Limit),
+) {
+    for (n, limit) in config.limits.iter().enumerate() {
+        look(&mut s.key("limits").index(n), limit);
+    }
+    for (m, route) in config.routes.iter().enumerate() {
+        for (n, limit) in route.limits.iter().enumerate() {
+            look(&mut s.key("routes").index(m).key("limits").index(n), limit);
+        }
     }
 }
 
@@ -105,7 +122,10 @@ fn unused(s: &mut Section<'_>, config: &Config) {
     let pools: HashSet<&str> = config
         .routes
         .iter()
-        .map(|route| route.pool.as_str())
+        .flat_map(|route| {
+            let mirror = route.mirror.as_ref().map(|mirror| mirror.pool.as_str());
+            route.action.pool().into_iter().chain(mirror)
+        })
         .collect();
     for pool in config
         .pools
@@ -140,6 +160,7 @@ fn tiers(s: &mut Section<'_>, config: &Config) {
         config
             .limits
             .iter()
+            .chain(config.routes.iter().flat_map(|route| &route.limits))
             .filter_map(|limit| limit.tier.as_deref()),
     );
     let mut list = s.key("keys");
@@ -155,15 +176,12 @@ fn tiers(s: &mut Section<'_>, config: &Config) {
             format!("neither `tiers` nor `limits` names `{tier}`, so it means nothing{hint}"),
         );
     }
-    let mut limits = s.key("limits");
-    for (n, limit) in config.limits.iter().enumerate() {
+    each_limit(s, config, |s, limit| {
         if let Some(tier) = limit.tier.as_deref().filter(|tier| !held.contains(tier)) {
-            limits.index(n).warn(
-                "tier",
-                format!("no key has the tier `{tier}`, so this limits nobody"),
-            );
+            let text = format!("no key has the tier `{tier}`, so this limits nobody");
+            s.warn("tier", text);
         }
-    }
+    });
 }
 
 fn queues(s: &mut Section<'_>, config: &Config) {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::section::{ANY_TIME, SOME_BYTES, SOME_TIME, Section};
-use crate::config::model::{Queue, Retry, Timeouts};
+use crate::config::model::{Queue, Retry, RetryBudget, Timeouts};
 use crate::config::raw::{Leaf, List, RawQueue, RawRetry, RawTimeouts};
-use crate::config::units::Refusal;
+use crate::config::units::{self, Refusal};
 
 /// Answers that another peer may well not give.
 const RETRIED: &[u16] = &[429, 500, 502, 503, 504];
@@ -74,12 +74,40 @@ pub(super) fn retry(mut s: Section<'_>, raw: &RawRetry) -> Retry {
             ANY_TIME,
             Duration::from_secs(1),
         ),
+        budget: budget(&mut s, raw),
     };
     if retry.base_backoff > retry.max_backoff {
         let reason = longer(retry.base_backoff, "max_backoff", retry.max_backoff);
         s.refuse("base_backoff", raw.base_backoff.as_ref(), reason, "");
     }
     retry
+}
+
+/// Finagle's and linkerd's defaults.
+fn budget(s: &mut Section<'_>, raw: &RawRetry) -> Option<RetryBudget> {
+    let most = s.read("budget", raw.budget.as_ref(), |text| {
+        if matches!(text, "off" | "false") {
+            return Ok(None);
+        }
+        match units::float(text) {
+            Ok(share) if (0.0..=100.0).contains(&share) => Ok(Some(share)),
+            _ => Err(Refusal::new(
+                "must be `off` or a share of the requests, 0 to 100",
+                "such as 0.2 for a fifth",
+            )),
+        }
+    });
+    let min_per_second = s.float(
+        "budget_min_per_second",
+        raw.budget_min_per_second.as_ref(),
+        |rate| (0.0..=1e6).contains(&rate),
+        "must be from 0 to 1000000",
+        10.0,
+    );
+    most.unwrap_or(Some(0.2)).map(|share| RetryBudget {
+        share,
+        min_per_second,
+    })
 }
 
 fn statuses(s: &mut Section<'_>, raw: &List<Leaf>) -> Vec<u16> {

@@ -1,11 +1,15 @@
 //! `listen` and `admin`.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::address;
+use super::pem::{self, Pem};
 use super::section::Section;
-use crate::config::model::Listen;
-use crate::config::raw::{List, RawListen};
+use crate::config::model::{Certificate, Listen, ListenTls, TlsVersion};
+use crate::config::raw::{Leaf, List, RawAdmin, RawCertificate, RawListen, RawListenTls};
+
+const VERSIONS: &[(&str, TlsVersion)] = &[("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
 
 pub(super) fn listen(mut s: Section<'_>, raw: Option<&List<RawListen>>) -> Vec<Listen> {
     let raw = raw.map(Vec::as_slice).unwrap_or_default();
@@ -17,7 +21,11 @@ pub(super) fn listen(mut s: Section<'_>, raw: Option<&List<RawListen>>) -> Vec<L
     for (n, raw) in raw.iter().enumerate() {
         let Some(raw) = raw else { continue };
         let mut s = list.index(n);
-        let Some(address) = read(&mut s, raw) else {
+        let address = read(&mut s, raw.address.as_ref());
+        let tls = raw.tls.as_ref().and_then(|raw| tls(s.key("tls"), raw));
+        let http2 = s.switch("http2", raw.http2.as_ref(), true);
+        let proxy_protocol = s.switch("proxy_protocol", raw.proxy_protocol.as_ref(), false);
+        let Some(address) = address else {
             continue;
         };
         if let Some(other) = listen
@@ -31,18 +39,73 @@ pub(super) fn listen(mut s: Section<'_>, raw: Option<&List<RawListen>>) -> Vec<L
                 "one of them is enough",
             );
         }
-        listen.push(Listen { address });
+        listen.push(Listen {
+            address,
+            tls,
+            http2,
+            proxy_protocol,
+        });
     }
     listen
 }
 
-pub(super) fn admin(mut s: Section<'_>, raw: Option<&RawListen>) -> Option<SocketAddr> {
-    raw.and_then(|raw| read(&mut s.key("admin"), raw))
+pub(super) fn admin(mut s: Section<'_>, raw: Option<&RawAdmin>) -> Option<SocketAddr> {
+    raw.and_then(|raw| read(&mut s.key("admin"), raw.address.as_ref()))
 }
 
-fn read(s: &mut Section<'_>, raw: &RawListen) -> Option<SocketAddr> {
-    if raw.address.is_none() {
+fn read(s: &mut Section<'_>, address: Option<&Leaf>) -> Option<SocketAddr> {
+    if address.is_none() {
         s.missing("address", "such as 127.0.0.1:8080");
     }
-    s.read("address", raw.address.as_ref(), address::listen)
+    s.read("address", address, address::listen)
+}
+
+fn tls(mut s: Section<'_>, raw: &RawListenTls) -> Option<ListenTls> {
+    let min_version = s.word(
+        "min_version",
+        raw.min_version.as_ref(),
+        VERSIONS,
+        TlsVersion::Tls12,
+    );
+    let list = raw.certificates.as_deref().unwrap_or_default();
+    if list.is_empty() {
+        s.missing("certificates", "such as `- { cert: a.pem, key: a.key }`");
+        return None;
+    }
+    let mut s = s.key("certificates");
+    let mut seen = HashMap::new();
+    let mut certificates = Vec::with_capacity(list.len());
+    for (n, raw) in list.iter().enumerate() {
+        let Some(raw) = raw else { continue };
+        let mut s = s.index(n);
+        let Some(certificate) = certificate(&mut s, raw) else {
+            continue;
+        };
+        match seen.insert(certificate.cert.clone(), n) {
+            Some(first) => {
+                let reason = format!("certificates[{first}] is the same file");
+                s.refuse("cert", raw.cert.as_ref(), reason, "remove one");
+            }
+            None => certificates.push(certificate),
+        }
+    }
+    Some(ListenTls {
+        certificates,
+        min_version,
+    })
+}
+
+fn certificate(s: &mut Section<'_>, raw: &RawCertificate) -> Option<Certificate> {
+    if raw.cert.is_none() {
+        s.missing("cert", "the PEM file with the chain, leaf first");
+    }
+    if raw.key.is_none() {
+        s.missing("key", "the PEM file with the private key");
+    }
+    let cert = pem::file(s, "cert", raw.cert.as_ref(), Pem::Certificates);
+    let key = pem::file(s, "key", raw.key.as_ref(), Pem::PrivateKey);
+    Some(Certificate {
+        cert: cert?,
+        key: key?,
+    })
 }

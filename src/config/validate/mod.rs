@@ -5,13 +5,17 @@
 mod accept;
 mod address;
 mod cache;
+mod client;
 mod cross;
 mod exchange;
 mod key;
 mod limit;
 mod listen;
 mod peer;
+mod peer_tls;
+mod pem;
 mod pool;
+mod range;
 mod route;
 mod section;
 
@@ -20,13 +24,15 @@ use std::time::Duration;
 
 use section::{ANY_TIME, SOME_BYTES, Section};
 
-use super::model::{AccessLog, Config};
+use super::model::{AccessLog, Config, UpgradeSocket};
 use super::nearest::suggest;
 use super::path::At;
 use super::raw::{Leaf, Named, RawConfig};
 use super::report::Report;
 use super::units::Refusal;
 
+/// Longest path of a Unix socket on Linux, in bytes.
+const MOST_SOCKET_PATH: usize = 107;
 /// Most worker threads: a slip of the pen beyond it would only take memory.
 const MOST_THREADS: usize = 1024;
 
@@ -42,6 +48,7 @@ pub(super) fn validate(raw: &RawConfig, base: &Path, report: &mut Report) -> Con
         .min(MOST_THREADS);
     let config = Config {
         listen: listen::listen(top(&mut s), raw.listen.as_ref()),
+        client: client::client(top(&mut s), raw.client.as_ref()),
         admin: listen::admin(top(&mut s), raw.admin.as_ref()),
         threads: s.integer("threads", raw.threads.as_ref(), 1..=MOST_THREADS, cores),
         max_body: s.size("max_body", raw.max_body.as_ref(), SOME_BYTES, 32 << 20),
@@ -51,6 +58,7 @@ pub(super) fn validate(raw: &RawConfig, base: &Path, report: &mut Report) -> Con
             ANY_TIME,
             Duration::from_secs(60),
         ),
+        upgrade_socket: upgrade_socket(&mut s, raw.upgrade_socket.as_ref()),
         access_log: access_log(&mut s, raw.access_log.as_ref()),
         pools: pool::pools(top(&mut s), raw.pools.as_ref()),
         routes: route::routes(top(&mut s), raw),
@@ -86,6 +94,28 @@ fn access_log(s: &mut Section<'_>, leaf: Option<&Leaf>) -> AccessLog {
         }
     });
     log.unwrap_or(AccessLog::Stdout)
+}
+
+fn upgrade_socket(s: &mut Section<'_>, leaf: Option<&Leaf>) -> UpgradeSocket {
+    let base = s.base;
+    let socket = s.read("upgrade_socket", leaf, |text| match text {
+        "off" | "false" => Ok(UpgradeSocket::Off),
+        path if !path.contains('/') => {
+            let hint = "such as /run/tollgate/upgrade.sock";
+            Err(Refusal::new("must be off or the path of a socket", hint))
+        }
+        path => {
+            let path = base.join(path);
+            match path.as_os_str().len() <= MOST_SOCKET_PATH {
+                true => Ok(UpgradeSocket::At(path)),
+                false => Err(Refusal::new(
+                    format!("is too long for a socket: at most {MOST_SOCKET_PATH} bytes"),
+                    "such as /run/tollgate/upgrade.sock",
+                )),
+            }
+        }
+    });
+    socket.unwrap_or(UpgradeSocket::Auto)
 }
 
 /// The names in a section, of refused members too: what refers to them is not at fault.

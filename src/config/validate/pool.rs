@@ -5,10 +5,13 @@ use std::time::Duration;
 use super::accept::check_name;
 use super::exchange::{longer, queue, retry, timeouts};
 use super::peer::peers;
+use super::peer_tls::peer_tls;
 use super::section::{ANY_TIME, SOME_TIME, Section};
-use crate::config::model::{Balance, Eject, Engine, Health, Pool};
+use crate::config::model::{Balance, Cooldown, Eject, Engine, Health, Pool};
 use crate::config::raw::{Named, OffOr};
-use crate::config::raw::{RawEject, RawHealth, RawPool, RawQueue, RawRetry, RawTimeouts};
+use crate::config::raw::{
+    RawCooldown, RawEject, RawHealth, RawPool, RawQueue, RawRetry, RawTimeouts,
+};
 
 const ENGINES: &[(&str, Engine)] = &[
     ("vllm", Engine::Vllm),
@@ -56,9 +59,12 @@ fn pool(mut s: Section<'_>, name: &str, raw: &RawPool) -> Pool {
             BALANCES,
             Balance::LeastTokens,
         ),
+        tls: peer_tls(s.key("tls"), raw.tls.as_ref()),
+        http2: s.switch("http2", raw.http2.as_ref(), false),
         peers: peers(&mut s, raw.peers.as_ref()),
         health: health(s.key("health"), raw.health.as_ref(), engine),
         eject: eject(s.key("eject"), raw.eject.as_ref()),
+        cooldown: cooldown(s.key("cooldown"), raw.cooldown.as_ref()),
         slow_start: s.duration(
             "slow_start",
             raw.slow_start.as_ref(),
@@ -143,6 +149,13 @@ fn eject(mut s: Section<'_>, raw: Option<&OffOr<RawEject>>) -> Eject {
             Duration::from_secs(10),
         ),
         max: s.duration("max", raw.max.as_ref(), SOME_TIME, Duration::from_secs(300)),
+        max_ejected: s.float(
+            "max_ejected",
+            raw.max_ejected.as_ref(),
+            |share| (0.0..=1.0).contains(&share),
+            "must be a share from 0 to 1",
+            0.5,
+        ),
     };
     if eject.base > eject.max {
         s.refuse(
@@ -153,4 +166,27 @@ fn eject(mut s: Section<'_>, raw: Option<&OffOr<RawEject>>) -> Eject {
         );
     }
     eject
+}
+
+fn cooldown(mut s: Section<'_>, raw: Option<&OffOr<RawCooldown>>) -> Option<Cooldown> {
+    let default = RawCooldown::default();
+    let raw = match raw {
+        Some(OffOr::Off) => return None,
+        Some(OffOr::On(raw)) => raw,
+        None => &default,
+    };
+    let cooldown = Cooldown {
+        default: s.duration(
+            "default",
+            raw.default.as_ref(),
+            ANY_TIME,
+            Duration::from_secs(1),
+        ),
+        max: s.duration("max", raw.max.as_ref(), SOME_TIME, Duration::from_secs(60)),
+    };
+    if cooldown.default > cooldown.max {
+        let reason = longer(cooldown.default, "max", cooldown.max);
+        s.refuse("default", raw.default.as_ref(), reason, "");
+    }
+    Some(cooldown)
 }

@@ -34,6 +34,15 @@ pub(super) struct Section<'a> {
 }
 
 impl Section<'_> {
+    /// The same place, for a reader that takes its own.
+    pub(super) fn here(&mut self) -> Section<'_> {
+        Section {
+            at: self.at.clone(),
+            report: self.report,
+            base: self.base,
+        }
+    }
+
     pub(super) fn key(&mut self, key: &str) -> Section<'_> {
         Section {
             at: self.at.key(key),
@@ -184,6 +193,16 @@ impl Section<'_> {
 
     pub(super) fn boolean(&mut self, key: &str, leaf: Option<&Leaf>, default: bool) -> bool {
         self.word(key, leaf, &[("true", true), ("false", false)], default)
+    }
+
+    /// `on` or `off`.
+    pub(super) fn switch(&mut self, key: &str, leaf: Option<&Leaf>, default: bool) -> bool {
+        self.read(key, leaf, |text| match text {
+            "on" | "true" => Ok(true),
+            "off" | "false" => Ok(false),
+            _ => Err(Refusal::new("must be on or off", "")),
+        })
+        .unwrap_or(default)
     }
 
     /// One of `words`.

@@ -50,7 +50,7 @@ impl Counts {
     /// A text was generated to its end.
     pub(super) fn finished(&self, finish: Finish) {
         let counter = match finish {
-            Finish::Stop => &self.stopped,
+            Finish::Stop | Finish::Filtered => &self.stopped,
             Finish::Length => &self.cut_to_length,
         };
         counter.fetch_add(1, Ordering::Relaxed);

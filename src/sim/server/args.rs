@@ -51,9 +51,9 @@ pub struct SimArgs {
     /// Seed of ids and of the draws of faults. Texts depend on the prompt alone.
     #[arg(long, default_value_t = 0, value_name = "SEED")]
     pub seed: u64,
-    /// A fault for every request: refuse, refuse-late, stale, hang, stall, cut, bad-chunk, drop-after-header, slow:MS, or
-    /// a status such as 500. A number of events may follow stall, cut and bad-chunk (cut:5), a Retry-After the status
-    /// (429:2).
+    /// A fault for every request: refuse, refuse-late, stale, hang, stall, cut, bad-chunk, drop-after-header, half-head,
+    /// bad-json, no-done, filtered, slow:MS, or a status such as 500. A number of events may follow stall, cut, bad-chunk
+    /// and bad-json (cut:5), a Retry-After the status (429:2).
     #[arg(long, value_name = "FAULT")]
     pub fault: Option<Fault>,
     /// Share of the requests that `--fault` strikes.

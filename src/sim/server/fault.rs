@@ -4,8 +4,12 @@
 //! `refuse-late` (after it was read), `stale` (answered, but the next request on
 //! the connection is reset), `hang` (no answer ever), `stall[:events]` (nothing more after so many events),
 //! `cut[:events]` (the connection breaks there), `bad-chunk[:events]` (broken chunked framing there),
-//! `drop-after-header`, `slow:ms` (so long before the answer), or a status with an optional `Retry-After` in seconds
-//! (`429:2`, `500`). On an answer that is not a stream, the events count as none or some: some means half the body.
+//! `drop-after-header`, `half-head` (the connection closes in the middle of the response head), `slow:ms` (so long before
+//! the answer), or a status with an optional `Retry-After` in seconds (`429:2`, `500`). On an answer that is not a stream,
+//! the events count as none or some: some means half the body.
+//!
+//! Three faults leave HTTP intact and spoil the answer itself: `bad-json[:events]` (the event after so many is half a JSON
+//! document), `no-done` (a stream ends without the event that says so), `filtered` (a content filter ended the text).
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -32,8 +36,23 @@ pub enum Fault {
         /// Its `Retry-After`, in seconds.
         retry_after: Option<u32>,
     },
+    /// The connection is closed in the middle of the response head.
+    HalfHead,
     /// The answer breaks off.
     Break(Break),
+    /// The answer comes whole, and is wrong.
+    Spoil(Spoil),
+}
+
+/// What is wrong with an answer that comes whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spoil {
+    /// After so many events one is cut in its middle; the others follow.
+    BadJson(u32),
+    /// The event that ends a stream is left out.
+    NoEnd,
+    /// The text ends because a content filter wanted so.
+    Filtered,
 }
 
 /// Where and how an answer breaks off.
@@ -80,6 +99,10 @@ impl FromStr for Fault {
         match (kind, number) {
             ("refuse", None) => Ok(Self::Refuse),
             ("refuse-late", None) => Ok(Self::RefuseLate),
+            ("half-head", None) => Ok(Self::HalfHead),
+            ("bad-json", _) => Ok(Self::Spoil(Spoil::BadJson(number.unwrap_or(1)))),
+            ("no-done", None) => Ok(Self::Spoil(Spoil::NoEnd)),
+            ("filtered", None) => Ok(Self::Spoil(Spoil::Filtered)),
             ("stale", None) => Ok(Self::Stale),
             ("hang", None) => Ok(Self::Hang),
             ("slow", Some(ms)) => Ok(Self::Slow(Duration::from_millis(ms.into()))),
@@ -177,7 +200,20 @@ mod tests {
             "slow:250".parse(),
             Ok(Fault::Slow(Duration::from_millis(250)))
         );
-        for wrong in ["", "slow", "refuse:1", "200", "700", "cut:x", "stal"] {
+        assert_eq!("half-head".parse(), Ok(Fault::HalfHead));
+        assert_eq!("bad-json:2".parse(), Ok(Fault::Spoil(Spoil::BadJson(2))));
+        assert_eq!("no-done".parse(), Ok(Fault::Spoil(Spoil::NoEnd)));
+        assert_eq!("filtered".parse(), Ok(Fault::Spoil(Spoil::Filtered)));
+        for wrong in [
+            "",
+            "slow",
+            "no-done:1",
+            "refuse:1",
+            "200",
+            "700",
+            "cut:x",
+            "stal",
+        ] {
             assert!(wrong.parse::<Fault>().is_err(), "{wrong}");
         }
     }

@@ -12,7 +12,7 @@ use super::api::{
 };
 use super::app::App;
 use super::body::{AnswerBody, Stream, Written};
-use super::fault::Break;
+use super::fault::{Break, Spoil};
 use super::service::{Reply, response};
 
 /// Answers a request for text, whole or as a stream.
@@ -22,7 +22,7 @@ pub(super) async fn text(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Response<AnswerBody> {
-    match prepare(reply.app(), api, headers, body) {
+    match prepare(&reply, api, headers, body) {
         Ok(prepared) => prepared.answer(reply).await,
         Err(error) => reply.error(Some(api), &error),
     }
@@ -34,7 +34,13 @@ struct Prepared {
     stream: Stream,
 }
 
-fn prepare(app: &App, api: Api, headers: &HeaderMap, body: &[u8]) -> Result<Prepared, ApiError> {
+fn prepare(
+    reply: &Reply,
+    api: Api,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Prepared, ApiError> {
+    let app = reply.app();
     let mut ask = read_ask(api, body)?;
     if let Some(value) = headers.get("x-sim-output-tokens") {
         let wrong = || ApiError::new(400, "x-sim-output-tokens must be a number, 1 or more");
@@ -46,7 +52,10 @@ fn prepare(app: &App, api: Api, headers: &HeaderMap, body: &[u8]) -> Result<Prep
         ask.exact = Some(tokens.ok_or_else(wrong)?);
     }
     let model = served_model(app, &ask.model)?;
-    let (text, outcome) = plan(&ask, app.config.rates.kv_tokens)?;
+    let (text, mut outcome) = plan(&ask, app.config.rates.kv_tokens)?;
+    if reply.spoil == Some(Spoil::Filtered) {
+        outcome.finish = Finish::Filtered;
+    }
     let whole = format!("{}{text}", ask.prompt);
     let job = Job {
         prompt: outcome.prompt,
@@ -63,7 +72,7 @@ fn prepare(app: &App, api: Api, headers: &HeaderMap, body: &[u8]) -> Result<Prep
         model,
     };
     let form = form(&ask, who);
-    let events = Events::new(None);
+    let events = Events::new(None, None);
     Ok(Prepared {
         ask,
         stream: Stream {
@@ -83,7 +92,8 @@ impl Prepared {
             if !reply.app().config.early_headers {
                 self.stream.ticket.first().await;
             }
-            self.stream.events = Events::new(reply.fault.map(|Break { after, .. }| after));
+            self.stream.events =
+                Events::new(reply.fault.map(|Break { after, .. }| after), reply.spoil);
             let body = AnswerBody::events(self.stream, reply.fault, reply.exchange, reply.knobs);
             return response(200, "text/event-stream; charset=utf-8", body);
         }
@@ -120,7 +130,7 @@ fn plan(ask: &Ask, memory: u32) -> Result<(String, Outcome), ApiError> {
     let text = match finish {
         Finish::Stop => text::words(seed, output),
         // A text that is cut has no full stop: it is the beginning of a longer one.
-        Finish::Length => text::words(seed, output).replace('.', " "),
+        Finish::Length | Finish::Filtered => text::words(seed, output).replace('.', " "),
     };
     Ok((
         text,

@@ -41,7 +41,7 @@ use tokio::task::{JoinHandle, JoinSet};
 pub(in crate::sim) use api::Api;
 pub use args::{SimArgs, SimConfig};
 pub(in crate::sim) use args::{positive, share};
-pub use fault::{Break, Fault, How};
+pub use fault::{Break, Fault, How, Spoil};
 
 use app::App;
 use fault::Planted;

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::api::{Api, ApiError};
 use super::app::{App, Exchange};
 use super::body::{Aborted, AnswerBody};
-use super::fault::{Break, Fault};
+use super::fault::{Break, Fault, Spoil};
 use super::received::{MAX_KEPT, Received, echo, stamp};
 use super::wire::Knobs;
 use super::{admin, generate};
@@ -24,6 +24,7 @@ pub(super) struct Reply {
     pub(super) exchange: Exchange,
     pub(super) knobs: Arc<Knobs>,
     pub(super) fault: Option<Break>,
+    pub(super) spoil: Option<Spoil>,
 }
 
 impl Reply {
@@ -101,6 +102,7 @@ pub(super) async fn serve(app: Arc<App>, knobs: Arc<Knobs>, request: Request<Inc
         exchange,
         knobs,
         fault: None,
+        spoil: None,
     };
     let place = Place::of(&head);
     let fault = match &place {
@@ -114,8 +116,10 @@ pub(super) async fn serve(app: Arc<App>, knobs: Arc<Knobs>, request: Request<Inc
     let received = Received::read(body, keep).await?;
     let mut answer = match fault {
         Ok(fault) => {
-            if let Some(Fault::Break(at)) = fault {
-                reply.fault = Some(at);
+            match fault {
+                Some(Fault::Break(at)) => reply.fault = Some(at),
+                Some(Fault::Spoil(spoil)) => reply.spoil = Some(spoil),
+                _ => {}
             }
             struck(fault, reply, place, &head, &received).await?
         }
@@ -149,7 +153,11 @@ async fn struck(
         }
         Some(Fault::Slow(time)) => tokio::time::sleep(time).await,
         Some(Fault::Stale) => reply.knobs.make_stale(),
-        Some(Fault::Break(_)) | None => {}
+        Some(Fault::HalfHead) => {
+            reply.knobs.halve_head();
+            return Ok(reply.whole(200, "application/json", "{}"));
+        }
+        Some(Fault::Break(_) | Fault::Spoil(_)) | None => {}
     }
     if received.too_large {
         return Ok(reply.error(

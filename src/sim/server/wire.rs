@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 pub(super) struct Knobs {
     reset: AtomicBool,
     garble: AtomicBool,
+    half_head: AtomicBool,
     stale: AtomicBool,
 }
 
@@ -30,6 +31,11 @@ impl Knobs {
 
     pub(super) fn is_stale(&self) -> bool {
         self.stale.load(Ordering::Relaxed)
+    }
+
+    /// The next write sends the beginning of a response head instead, and breaks the connection.
+    pub(super) fn halve_head(&self) {
+        self.half_head.store(true, Ordering::Relaxed);
     }
 
     /// The next write sends bytes that are no HTTP chunk, and breaks the connection.
@@ -51,11 +57,15 @@ impl Wire {
     }
 
     fn poll_garbled(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.knobs.garble.load(Ordering::Relaxed) {
-            ready!(Pin::new(&mut self.stream).poll_write(cx, b"ZZ\r\nno chunk\r\n"))?;
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-        }
-        Poll::Ready(Ok(()))
+        let instead: &[u8] = if self.knobs.garble.load(Ordering::Relaxed) {
+            b"ZZ\r\nno chunk\r\n"
+        } else if self.knobs.half_head.load(Ordering::Relaxed) {
+            b"HTTP/1.1 200 OK\r\ncontent-ty"
+        } else {
+            return Poll::Ready(Ok(()));
+        };
+        ready!(Pin::new(&mut self.stream).poll_write(cx, instead))?;
+        Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
     }
 }
 

@@ -26,22 +26,39 @@ pub struct Gate {
 impl Gate {
     /// Starts the binary with `rest` below the `listen` and `admin` sections and waits until it answers.
     pub async fn start(rest: &str) -> Self {
-        Self::listening("", rest).await
+        Self::prepared("", rest, |_, _| {}).await
     }
 
     /// The same with further keys of its listener, indented by four.
     pub async fn listening(listener: &str, rest: &str) -> Self {
+        Self::prepared(listener, rest, |_, _| {}).await
+    }
+
+    /// `start` with a command that `prepare` has changed, given the folder of the configuration.
+    pub async fn start_with(
+        rest: &str,
+        prepare: impl FnOnce(&mut Command, &std::path::Path),
+    ) -> Self {
+        Self::prepared("", rest, prepare).await
+    }
+
+    async fn prepared(
+        listener: &str,
+        rest: &str,
+        prepare: impl FnOnce(&mut Command, &std::path::Path),
+    ) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let (address, admin) = (free_address(), free_address());
         let config = folder.path().join("tollgate.yaml");
         fs::write(&config, text(address, admin, listener, rest)).expect("config");
-        let child = binary()
+        let mut command = binary();
+        command
             .args(["run", "--config"])
             .arg(&config)
             .stdout(fs::File::create(folder.path().join("stdout")).expect("file"))
-            .stderr(fs::File::create(folder.path().join("stderr")).expect("file"))
-            .spawn()
-            .expect("starts");
+            .stderr(fs::File::create(folder.path().join("stderr")).expect("file"));
+        prepare(&mut command, folder.path());
+        let child = command.spawn().expect("starts");
         let gate = Self {
             address,
             admin,
@@ -135,6 +152,11 @@ impl Gate {
             .status()
             .expect("kill runs");
         assert!(status.success());
+    }
+
+    /// Whether the process has not ended yet.
+    pub fn running(&mut self) -> bool {
+        self.child.try_wait().expect("waits").is_none()
     }
 
     /// Waits for the process to end by itself.

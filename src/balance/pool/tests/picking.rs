@@ -52,7 +52,7 @@ fn when_all_are_down_the_answer_says_when_to_ask_again() {
     probe_down(&pool, "10.0.0.1", now);
     probe_down(&pool, "10.0.0.2", now);
     match pool.pick(&DEMAND, &[], now) {
-        Pick::Down { retry_after } => assert_eq!(retry_after, 10 * S, "two probes, 5 s apart"),
+        Pick::Down { retry_after, .. } => assert_eq!(retry_after, 10 * S, "two probes, 5 s apart"),
         other => panic!("{other:?}"),
     }
 }
@@ -62,7 +62,7 @@ fn a_pool_without_addresses_is_down_until_names_are_resolved() {
     let now = Instant::now();
     let pool = pool(&[peer("gpu.example")], now);
     match pool.pick(&DEMAND, &[], now) {
-        Pick::Down { retry_after } => assert_eq!(retry_after, 30 * S),
+        Pick::Down { retry_after, .. } => assert_eq!(retry_after, 30 * S),
         other => panic!("{other:?}"),
     }
 }

@@ -109,7 +109,7 @@ impl World {
             }
             Pick::Busy => assert!(pool.totals().in_flight > 0, "nobody would wake who waits"),
             Pick::Exhausted => assert!(exclude),
-            Pick::Down { retry_after } => assert!(retry_after >= S),
+            Pick::Down { retry_after, .. } => assert!(retry_after >= S),
         }
     }
 
@@ -130,7 +130,7 @@ impl World {
             Step::Report(n, outcome) => {
                 let outcome = match outcome {
                     0..3 => Outcome::Failed(Failure::Reset),
-                    3 => Outcome::CoolDown(20 * S),
+                    3 => paused(20 * S),
                     _ => Outcome::Succeeded,
                 };
                 let count = self.leases.len();
@@ -204,21 +204,32 @@ proptest! {
     #[test]
     fn failed_requests_alone_never_leave_a_pool_without_a_peer(
         steps in proptest::collection::vec((0u8..6, any::<usize>(), 0u64..15), 0..150), seed in any::<u64>(),
+        max_ejected in 0.0f64..=1.0,
     ) {
         fastrand::seed(seed);
         let mut now = Instant::now();
-        let pool = pool(&[peer("10.0.0.1"), peer("10.0.0.2"), peer("10.0.0.3"), backup("10.0.0.9")], now);
+        let mut config = config(&[peer("10.0.0.1"), peer("10.0.0.2"), peer("10.0.0.3"), backup("10.0.0.9")]);
+        config.eject.max_ejected = max_ejected;
+        let pool = Pool::new(&config, silent(), now);
         let mut leases: Vec<Lease> = Vec::new();
         for (what, n, seconds) in steps {
             now += Duration::from_secs(seconds);
             let picked = lease(&pool, now);
-            prop_assert_ne!(picked.addr(), addr("10.0.0.9"));
             leases.push(picked);
             let index = n % leases.len();
             match what {
                 0..4 => { let _ = pool.report(&mut leases[index], Outcome::Failed(Failure::Reset), now); }
                 4 => { let _ = leases[index].first_byte(now); }
-                _ => { let _ = pool.report(&mut leases[index], Outcome::CoolDown(30 * S), now); }
+                _ => {
+                    let guess = Pause { status: 429, time: None };
+                    let _ = pool.report(&mut leases[index], Outcome::Paused(guess), now);
+                }
+            }
+            let views = pool.views(now);
+            for (backup, all) in [(false, 3.0), (true, 1.0)] {
+                let is_out = |view: &&PeerView| matches!(view.state, PeerState::Ejected | PeerState::HalfOpen);
+                let out = views.iter().filter(|view| view.backup == backup).filter(is_out).count();
+                prop_assert!(out as f64 <= (max_ejected * all).ceil(), "{out} of {all} are out");
             }
             if n % 2 == 0 {
                 drop(leases.swap_remove(index));

@@ -66,6 +66,39 @@ fn threads_get_one_trial_between_them() {
 }
 
 #[test]
+fn never_more_than_one_trial_runs_however_often_it_fails() {
+    let now = Instant::now();
+    let mut config = config(&[peer("10.0.0.1"), peer("10.0.0.2")]);
+    // Due again as soon as it failed: every pick may be a trial.
+    (config.eject.base, config.eject.max) = (Duration::ZERO, Duration::ZERO);
+    let pool = Pool::new(&config, silent(), now);
+    let _ = fail(&pool, "10.0.0.1", now);
+    let (running, trials) = (AtomicI64::new(0), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for n in 0..2000 {
+                    let mut lease = lease(&pool, now);
+                    if lease.addr() != addr("10.0.0.1") {
+                        continue;
+                    }
+                    assert!(lease.is_trial());
+                    assert_eq!(running.fetch_add(1, Relaxed), 0);
+                    trials.fetch_add(1, Relaxed);
+                    std::thread::yield_now();
+                    running.fetch_sub(1, Relaxed);
+                    if n % 2 == 0 {
+                        let _ = pool.report(&mut lease, Outcome::Failed(Failure::Reset), now);
+                    }
+                }
+            });
+        }
+    });
+    assert!(trials.load(Relaxed) > 0);
+    assert_eq!(pool.totals(), Totals::default());
+}
+
+#[test]
 fn threads_that_all_fail_do_not_eject_everybody() {
     let now = Instant::now();
     let hosts = ["10.0.0.1", "10.0.0.2"];

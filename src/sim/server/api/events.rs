@@ -2,19 +2,25 @@
 
 use bytes::{Bytes, BytesMut};
 
+use crate::sim::server::fault::Spoil;
+
 /// Events that are written but not yet sent.
 #[derive(Debug)]
 pub(in crate::sim::server) struct Events {
     buffer: BytesMut,
     left: Option<u32>,
+    spoil: Option<Spoil>,
+    written: u32,
 }
 
 impl Events {
-    /// A buffer that takes `limit` events and ignores what follows.
-    pub(in crate::sim::server) fn new(limit: Option<u32>) -> Self {
+    /// A buffer that takes `limit` events and ignores what follows; `spoil` is what is wrong with them.
+    pub(in crate::sim::server) fn new(limit: Option<u32>, spoil: Option<Spoil>) -> Self {
         Self {
             buffer: BytesMut::new(),
             left: limit,
+            spoil,
+            written: 0,
         }
     }
 
@@ -35,12 +41,26 @@ impl Events {
             Some(left) => *left -= 1,
             None => {}
         }
+        let ends = data == ["[DONE]"]
+            || matches!(
+                name,
+                "message_stop" | "response.completed" | "response.incomplete"
+            );
+        if ends && self.spoil == Some(Spoil::NoEnd) {
+            return;
+        }
         if !name.is_empty() {
             self.write(&["event: ", name, "\n"]);
         }
         self.write(&["data: "]);
-        self.write(data);
+        if self.spoil == Some(Spoil::BadJson(self.written)) {
+            let whole = data.concat();
+            self.write(&[&whole[..whole.floor_char_boundary(whole.len() / 2)]]);
+        } else {
+            self.write(data);
+        }
         self.write(&["\n\n"]);
+        self.written += 1;
     }
 
     /// Writes one event of JSON, named by its own `type`.
@@ -64,7 +84,7 @@ mod tests {
 
     #[test]
     fn events_past_the_limit_are_not_written() {
-        let mut events = Events::new(Some(2));
+        let mut events = Events::new(Some(2), None);
         events.event("", &["a", "b"]);
         events.typed(&serde_json::json!({"type": "ping"}));
         assert!(events.exhausted());

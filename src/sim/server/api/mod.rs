@@ -60,6 +60,8 @@ pub(super) enum Finish {
     Stop,
     /// The token limit was reached.
     Length,
+    /// A content filter stepped in.
+    Filtered,
 }
 
 /// Tokens of one answer and how it ended.
@@ -119,6 +121,7 @@ fn finish_reason(finish: Finish) -> &'static str {
     match finish {
         Finish::Stop => "stop",
         Finish::Length => "length",
+        Finish::Filtered => "content_filter",
     }
 }
 

@@ -31,7 +31,11 @@ impl Responses {
     }
 
     fn response(&self, status: &str, output: Value, outcome: Option<&Outcome>) -> Value {
-        let cut = outcome.is_some_and(|outcome| outcome.finish == Finish::Length);
+        let cut = match outcome.map(|outcome| outcome.finish) {
+            Some(Finish::Length) => Some("max_output_tokens"),
+            Some(Finish::Filtered) => Some("content_filter"),
+            Some(Finish::Stop) | None => None,
+        };
         let usage = outcome.map(|outcome| {
             json!({
                 "input_tokens": outcome.prompt,
@@ -43,7 +47,7 @@ impl Responses {
         });
         json!({
             "id": self.who.id, "object": "response", "created_at": self.who.created, "status": status,
-            "error": null, "incomplete_details": cut.then(|| json!({"reason": "max_output_tokens"})),
+            "error": null, "incomplete_details": cut.map(|reason| json!({"reason": reason})),
             "instructions": null, "metadata": {}, "model": self.who.model, "output": output,
             "parallel_tool_calls": true, "temperature": 1.0, "tool_choice": "auto", "tools": [], "top_p": 1.0,
             "usage": usage,
@@ -68,7 +72,7 @@ impl Responses {
 fn status(outcome: &Outcome) -> &'static str {
     match outcome.finish {
         Finish::Stop => "completed",
-        Finish::Length => "incomplete",
+        Finish::Length | Finish::Filtered => "incomplete",
     }
 }
 

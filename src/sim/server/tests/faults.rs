@@ -120,6 +120,98 @@ async fn bad_chunk_breaks_the_framing_after_so_many_events() {
 }
 
 #[tokio::test]
+async fn half_head_closes_in_the_middle_of_the_head() {
+    let server = fast(SimConfig::default()).await;
+    let mut raw = TcpStream::connect(server.addr()).await.unwrap();
+    raw.write_all(
+        b"POST /echo HTTP/1.1\r\nhost: s\r\nx-sim-fault: half-head\r\ncontent-length: 0\r\n\r\n",
+    )
+    .await
+    .unwrap();
+    let mut head = String::new();
+    raw.read_to_string(&mut head).await.unwrap();
+    assert_eq!(head, "HTTP/1.1 200 OK\r\ncontent-ty");
+    assert!(ask(&server, stream("half-head")).await.is_err());
+    until(&server, |state| state["in_flight"] == 0).await;
+}
+
+#[tokio::test]
+async fn bad_json_spoils_one_event_and_the_others_follow() {
+    let server = fast(SimConfig::default()).await;
+    let good = ask(&server, stream("slow:0")).await.unwrap();
+    let bad = ask(&server, stream("bad-json:2")).await.unwrap();
+    assert_eq!(bad.end, End::Complete);
+    let (good, bad) = (good.events(), bad.events());
+    assert_eq!(good.len(), bad.len());
+    for (n, (_, data)) in bad.iter().enumerate() {
+        let whole = data == "[DONE]" || serde_json::from_str::<serde_json::Value>(data).is_ok();
+        assert_eq!(whole, n != 2, "{n}: {data}");
+    }
+}
+
+#[tokio::test]
+async fn no_done_leaves_out_the_last_event_of_every_api() {
+    let server = fast(SimConfig::default()).await;
+    for (path, end) in [
+        ("/v1/chat/completions", "[DONE]"),
+        ("/v1/messages", "message_stop"),
+        ("/v1/responses", "response.completed"),
+    ] {
+        let body = json!({"messages": [{"role": "user", "content": "hi"}], "input": "hi", "stream": true, "max_tokens": 4000});
+        let send = async |fault| {
+            ask(
+                &server,
+                request("POST", path, &[("x-sim-fault", fault)], body.to_string()),
+            )
+            .await
+            .unwrap()
+        };
+        let (whole, cut) = (send("slow:0").await, send("no-done").await);
+        assert_eq!((&whole.end, &cut.end), (&End::Complete, &End::Complete));
+        assert_eq!(whole.events().len(), cut.events().len() + 1, "{path}");
+        let (_, last) = whole.events().pop().unwrap();
+        assert!(last.contains(end), "{path}: {last}");
+    }
+}
+
+#[tokio::test]
+async fn filtered_ends_a_text_for_the_reason_each_api_has() {
+    let server = fast(SimConfig::default()).await;
+    for (path, at, reason) in [
+        (
+            "/v1/chat/completions",
+            "/choices/0/finish_reason",
+            "content_filter",
+        ),
+        (
+            "/v1/completions",
+            "/choices/0/finish_reason",
+            "content_filter",
+        ),
+        ("/v1/messages", "/stop_reason", "refusal"),
+        (
+            "/v1/responses",
+            "/incomplete_details/reason",
+            "content_filter",
+        ),
+    ] {
+        let body = json!({"messages": [{"role": "user", "content": "hi"}], "input": "hi", "prompt": "hi", "max_tokens": 8});
+        let answer = ask(
+            &server,
+            request(
+                "POST",
+                path,
+                &[("x-sim-fault", "filtered")],
+                body.to_string(),
+            ),
+        )
+        .await
+        .unwrap();
+        assert_eq!(answer.json().pointer(at), Some(&json!(reason)), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_is_no_stream_breaks_in_its_middle() {
     let server = fast(SimConfig::default()).await;
     for fault in ["cut", "bad-chunk"] {

@@ -1,0 +1,260 @@
+//! One request and its answer on a shared connection.
+
+use std::future::poll_fn;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use h2::client::ResponseFuture;
+use h2::{RecvStream, SendStream};
+use http::header::{CONTENT_LENGTH, HOST, TE};
+use http::{HeaderMap, Request, Uri, Version};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::time::timeout;
+
+use super::connection::Place;
+use crate::config::model::Timeouts;
+use crate::exchange::{Failure, strip_hop_by_hop};
+
+/// How long a peer that stopped reading is listened to.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// One request and its answer. Dropping it before its end resets it and leaves the connection to the others.
+pub struct Call {
+    // Streams before the place: there is room once the reset is on its way.
+    sending: Option<SendStream<Bytes>>,
+    answer: Option<ResponseFuture>,
+    receiving: Option<RecvStream>,
+    place: Place,
+    scheme: &'static str,
+    reused: bool,
+    timeouts: Timeouts,
+    deadline: Instant,
+    /// The answer has been read to its end, trailers aside.
+    done: bool,
+}
+
+impl Call {
+    pub(super) fn new(
+        place: Place,
+        reused: bool,
+        tls: bool,
+        timeouts: Timeouts,
+        start: Instant,
+    ) -> Self {
+        Self {
+            sending: None,
+            answer: None,
+            receiving: None,
+            place,
+            scheme: if tls { "https" } else { "http" },
+            reused,
+            timeouts,
+            deadline: start + timeouts.total,
+            done: false,
+        }
+    }
+
+    /// Whether the connection had been there before: a failure before the first byte may then only mean that the peer
+    /// had closed it meanwhile.
+    pub fn reused(&self) -> bool {
+        self.reused
+    }
+
+    /// Sends the request head; `last` when no body follows. What belongs to HTTP/1 connections only is left out.
+    pub fn send_head(&mut self, head: &RequestHeader, last: bool) -> Result<(), Failure> {
+        let request = request(head, self.scheme)?;
+        let (answer, sending) = self
+            .place
+            .requests
+            .send_request(request, last)
+            .map_err(before_first_byte)?;
+        self.answer = Some(answer);
+        self.sending = (!last).then_some(sending);
+        Ok(())
+    }
+
+    /// Sends a part of the request body as fast as the peer takes it; `last` ends it.
+    pub async fn send_body(&mut self, mut part: Bytes, last: bool) -> Result<(), Failure> {
+        while !part.is_empty() {
+            let limit = self.within(self.timeouts.first_byte)?;
+            let sending = self.sending()?;
+            sending.reserve_capacity(part.len());
+            let room = timeout(limit, poll_fn(|context| sending.poll_capacity(context)))
+                .await
+                .map_err(|_| Failure::FirstByteTimeout)?
+                .unwrap_or_else(|| Err(h2::Reason::CANCEL.into()))
+                .map_err(before_first_byte)?;
+            let piece = part.split_to(room.min(part.len()));
+            let ends = last && part.is_empty();
+            sending.send_data(piece, ends).map_err(before_first_byte)?;
+            if ends {
+                self.sending = None;
+                return Ok(());
+            }
+        }
+        if last && let Some(mut sending) = self.sending.take() {
+            sending
+                .send_data(Bytes::new(), true)
+                .map_err(before_first_byte)?;
+        }
+        Ok(())
+    }
+
+    /// Sends a request whose body is held whole and reads the response head.
+    pub async fn ask(
+        &mut self,
+        head: &RequestHeader,
+        body: Bytes,
+    ) -> Result<ResponseHeader, Failure> {
+        self.send_head(head, body.is_empty())?;
+        if !body.is_empty()
+            && let Err(failure) = self.send_body(body, true).await
+        {
+            return self.last_words(failure).await;
+        }
+        self.head().await
+    }
+
+    /// After sending failed: a peer may refuse a large body without reading it and have said why before the reset.
+    ///
+    /// # Errors
+    /// `failure`, when there is no such reason.
+    pub async fn last_words(&mut self, failure: Failure) -> Result<ResponseHeader, Failure> {
+        match timeout(LAST_WORDS, self.head()).await {
+            Ok(Ok(head)) => Ok(head),
+            _ => Err(failure),
+        }
+    }
+
+    /// Reads the final response head, as one of HTTP/1.1, so that nobody has to ask how it came.
+    ///
+    /// May be dropped and called again.
+    pub async fn head(&mut self) -> Result<ResponseHeader, Failure> {
+        let wait = self.within(self.timeouts.first_byte)?;
+        let answer = self
+            .answer
+            .as_mut()
+            .ok_or_else(|| Failure::Broken("no answer is awaited".to_owned()))?;
+        let (mut head, receiving) = timeout(wait, answer)
+            .await
+            .map_err(|_| self.late(Failure::FirstByteTimeout))?
+            .map_err(before_first_byte)?
+            .into_parts();
+        self.answer = None;
+        self.done = receiving.is_end_stream();
+        self.receiving = Some(receiving);
+        head.version = Version::HTTP_11;
+        Ok(ResponseHeader::from(head))
+    }
+
+    /// Reads the next part of the response body as it comes; `None` at its proper end.
+    ///
+    /// May be dropped and called again.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
+        loop {
+            let wait = self.within(self.timeouts.between_chunks)?;
+            let Some(receiving) = self.receiving.as_mut() else {
+                return Err(Failure::Broken("no answer has begun".to_owned()));
+            };
+            let read = timeout(wait, receiving.data())
+                .await
+                .map_err(|_| Failure::BetweenChunksTimeout);
+            let Some(data) = read.map_err(|failure| self.late(failure))? else {
+                self.done = true;
+                return Ok(None);
+            };
+            let data = data.map_err(in_body)?;
+            if let Some(receiving) = self.receiving.as_mut() {
+                // It is the client's turn now: the peer may send as much again.
+                let _ = receiving.flow_control().release_capacity(data.len());
+            }
+            if !data.is_empty() {
+                return Ok(Some(data));
+            }
+        }
+    }
+
+    /// The trailers, after the end of the body.
+    pub async fn trailers(&mut self) -> Result<Option<HeaderMap>, Failure> {
+        let wait = self.within(self.timeouts.between_chunks)?;
+        let Some(receiving) = self.receiving.as_mut() else {
+            return Ok(None);
+        };
+        let read = timeout(wait, receiving.trailers()).await;
+        read.map_err(|_| self.late(Failure::BetweenChunksTimeout))?
+            .map_err(in_body)
+    }
+
+    /// Whether the answer has been read to its end, known without another read.
+    pub fn is_done(&self) -> bool {
+        self.done
+            || self
+                .receiving
+                .as_ref()
+                .is_some_and(RecvStream::is_end_stream)
+    }
+
+    fn sending(&mut self) -> Result<&mut SendStream<Bytes>, Failure> {
+        self.sending
+            .as_mut()
+            .ok_or_else(|| Failure::Broken("the request has ended".to_owned()))
+    }
+
+    /// `limit`, or what is left of the total time if that is less.
+    fn within(&self, limit: Duration) -> Result<Duration, Failure> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            Err(Failure::TotalTimeout)
+        } else {
+            Ok(limit.min(left))
+        }
+    }
+
+    /// `failure`, unless it was the total time that ran out.
+    fn late(&self, failure: Failure) -> Failure {
+        self.within(Duration::MAX).err().unwrap_or(failure)
+    }
+}
+
+/// The head as HTTP/2 has it (RFC 9113, 8.3): the host as authority, nothing that belongs to one connection.
+fn request(head: &RequestHeader, scheme: &str) -> Result<Request<()>, Failure> {
+    let unfit = |why: &dyn std::fmt::Display| {
+        Failure::Broken(format!("the request head cannot be written: {why}"))
+    };
+    let authority = match (head.headers.get(HOST), head.uri.authority()) {
+        (Some(host), _) => host.as_bytes(),
+        (None, Some(authority)) => authority.as_str().as_bytes(),
+        (None, None) => return Err(unfit(&"it has no host")),
+    };
+    let uri = Uri::builder()
+        .scheme(scheme)
+        .authority(authority)
+        .path_and_query(head.raw_path())
+        .build()
+        .map_err(|error| unfit(&error))?;
+    let mut headers = head.headers.clone();
+    for name in strip_hop_by_hop(&head.headers) {
+        // "trailers" is the only value it may have, and it is not asked for here.
+        headers.remove(name);
+    }
+    headers.remove(HOST);
+    headers.remove(TE);
+    let mut request = Request::new(());
+    *request.method_mut() = head.method.clone();
+    *request.uri_mut() = uri;
+    *request.version_mut() = Version::HTTP_2;
+    *request.headers_mut() = headers;
+    debug_assert!(
+        request.headers().get_all(CONTENT_LENGTH).iter().count() <= 1,
+        "one length at most"
+    );
+    Ok(request)
+}
+
+fn before_first_byte(error: h2::Error) -> Failure {
+    Failure::Reset(error.to_string())
+}
+
+fn in_body(error: h2::Error) -> Failure {
+    Failure::Broken(error.to_string())
+}

@@ -1,0 +1,132 @@
+//! How many connections there are, in all and from each address.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use dashmap::DashMap;
+
+use super::Rules;
+
+/// Connections that are open.
+#[derive(Debug, Default)]
+pub(super) struct Crowd {
+    all: AtomicUsize,
+    by_address: DashMap<IpAddr, usize>,
+}
+
+/// One open connection; dropping it makes room for another.
+#[derive(Debug)]
+pub(super) struct Seat {
+    crowd: Arc<Crowd>,
+    address: Option<IpAddr>,
+}
+
+/// Which cap is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Crowded {
+    All,
+    Address,
+}
+
+impl Crowded {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::All => "connections",
+            Self::Address => "connections_per_address",
+        }
+    }
+}
+
+impl Crowd {
+    /// A seat for a connection from `address`. Addresses of one IPv6 /64, which one customer has, count as one.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        address: Option<IpAddr>,
+        rules: &Rules,
+    ) -> Result<Seat, Crowded> {
+        // Counted before it is compared: two that come at once must not both take the last seat.
+        let seat = Seat {
+            crowd: Arc::clone(self),
+            address: None,
+        };
+        if self.all.fetch_add(1, Ordering::Relaxed) >= rules.max_connections {
+            return Err(Crowded::All);
+        }
+        let Some(address) = address.filter(|_| rules.max_connections_per_address > 0) else {
+            return Ok(seat);
+        };
+        let address = network(address);
+        let mut count = self.by_address.entry(address).or_insert(0);
+        if *count >= rules.max_connections_per_address {
+            return Err(Crowded::Address);
+        }
+        *count += 1;
+        drop(count);
+        let mut seat = seat;
+        seat.address = Some(address);
+        Ok(seat)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.crowd.all.fetch_sub(1, Ordering::Relaxed);
+        if let Some(address) = self.address {
+            self.crowd.by_address.remove_if_mut(&address, |_, count| {
+                *count -= 1;
+                *count == 0
+            });
+        }
+    }
+}
+
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from(u128::from(ip) & !u128::from(u64::MAX)).into(),
+        ip => ip,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_its_share_of_seats_and_gets_them_back() {
+        let crowd = Arc::new(Crowd::default());
+        let rules = Rules {
+            max_connections: 3,
+            max_connections_per_address: 2,
+            ..Rules::default()
+        };
+        let enter = |text: &str| crowd.enter(Some(text.parse().expect("an address")), &rules);
+        let (first, _second) = (
+            enter("10.0.0.1").expect("room"),
+            enter("10.0.0.1").expect("room"),
+        );
+        assert_eq!(enter("10.0.0.1").err(), Some(Crowded::Address));
+        assert_eq!(enter("::ffff:10.0.0.1").err(), Some(Crowded::Address));
+        let _third = enter("10.0.0.2").expect("room");
+        assert_eq!(enter("10.0.0.3").err(), Some(Crowded::All));
+        drop(first);
+        let again = enter("10.0.0.1").expect("room again");
+        assert_eq!(crowd.by_address.len(), 2);
+        drop(again);
+        assert_eq!(crowd.all.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn one_ipv6_customer_counts_as_one() {
+        let crowd = Arc::new(Crowd::default());
+        let rules = Rules {
+            max_connections_per_address: 1,
+            ..Rules::default()
+        };
+        let enter = |text: &str| crowd.enter(Some(text.parse().expect("an address")), &rules);
+        let _seat = enter("2001:db8::1").expect("room");
+        assert!(enter("2001:db8::2").is_err());
+        assert!(enter("2001:db8:0:1::1").is_ok());
+        assert_eq!(crowd.by_address.len(), 1, "who left is forgotten");
+    }
+}

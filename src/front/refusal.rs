@@ -1,0 +1,50 @@
+//! Why a connection gets no further before there is a request to speak of.
+
+use crate::llm::error::ApiError;
+use crate::wire::Malformed;
+
+/// Why a head is answered with an error and the connection closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The bytes are no head that is read in one way only.
+    Malformed(Malformed),
+    /// The head was not complete in time.
+    TooSlow,
+    /// A method that a reverse proxy has no answer to.
+    Method,
+}
+
+impl Refusal {
+    /// The status for the client.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Malformed(Malformed::HeadTooLarge) => 431,
+            Self::Malformed(Malformed::TargetTooLong) => 414,
+            Self::Malformed(Malformed::Version) => 505,
+            Self::Malformed(Malformed::Coding) => 501,
+            Self::Malformed(Malformed::Syntax(_)) => 400,
+            Self::TooSlow => 408,
+            Self::Method => 405,
+        }
+    }
+
+    /// The word for metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Malformed(Malformed::HeadTooLarge | Malformed::TargetTooLong) => "head_too_large",
+            Self::Malformed(_) => "malformed",
+            Self::TooSlow => "head_timeout",
+            Self::Method => "method",
+        }
+    }
+
+    /// The error body, in the OpenAI envelope: of the request nothing is known that would speak for another.
+    pub(super) fn body(self) -> Vec<u8> {
+        let message = match self {
+            Self::Malformed(why) => format!("this request cannot be read: {why}"),
+            Self::TooSlow => "the request head did not arrive in time".to_owned(),
+            Self::Method => "this method is not served here".to_owned(),
+        };
+        ApiError::unreadable(self.status(), message).body(crate::llm::Dialect::OpenAi)
+    }
+}

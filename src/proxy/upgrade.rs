@@ -1,0 +1,120 @@
+//! Upgraded connections: WebSocket, and whatever else a client and a peer agree upon.
+
+use std::time::Instant;
+
+use http::header::UPGRADE;
+use http::{HeaderValue, Method, StatusCode, Version};
+use pingora::http::{RequestHeader, ResponseHeader};
+
+use super::Proxy;
+use super::attempt::introduce;
+use super::ctx::Ctx;
+use super::dispatch::{Answer, watching};
+use super::model_api::{dispatch_headers, find_route, reserve};
+use super::pass::unmetered;
+use super::report::{no_peer, refusal, report_failure, report_status, report_success};
+use super::stop::Stop;
+use super::tee::Tee;
+use crate::admit::Need;
+use crate::exchange::{strip_hop_by_hop, upstream_head};
+use crate::front::Session;
+use crate::metrics::events::AbortStage;
+use crate::wire::tunnel;
+
+impl Proxy {
+    /// Asks a peer to switch protocols and, if it does, joins the two connections. Whatever else it answers is passed on.
+    pub(super) async fn upgrade(&self, session: &mut Session, ctx: &mut Ctx) -> Result<(), Stop> {
+        let (_, pool) = find_route(session, ctx, None)?;
+        // Counts against concurrency limits as long as the connection lives.
+        let reservation = reserve(ctx, Need::default())?;
+        let outgoing = unmetered(ctx, &pool);
+        let Some(mut lease) = self.lease(session, ctx, &outgoing, &[]).await? else {
+            return Err(no_peer(&pool).into());
+        };
+        ctx.record.attempts = 1;
+        ctx.record.upstream = Some(lease.addr().to_string());
+        ctx.overhead_ends("proxied");
+        let began = Instant::now();
+        let head = peer_head(session, ctx);
+        let asking = async {
+            let timeouts = pool.conf.timeouts;
+            let mut exchange = self.client.open(lease.addr(), timeouts, began).await?;
+            let answer = exchange.ask(&head, bytes::Bytes::new()).await?;
+            Ok((exchange, answer))
+        };
+        let asked = watching(session, AbortStage::BeforeFirstByte, asking, &outgoing).await?;
+        ctx.waited_since(began);
+        let (exchange, head) = match asked {
+            Ok(asked) => asked,
+            Err(failure) => {
+                report_failure(&pool, &mut lease, &failure);
+                return Err(refusal(&failure, &pool).into());
+            }
+        };
+        report_status(&pool, &mut lease, &head);
+        dispatch_headers(ctx);
+        if head.status != StatusCode::SWITCHING_PROTOCOLS {
+            let answer = Answer {
+                head,
+                exchange,
+                lease: Some(lease),
+                uploading: false,
+                spent: true,
+            };
+            let mut tee = Tee::opaque(reservation);
+            return self.relay(session, ctx, &pool, answer, &mut tee).await;
+        }
+        session.begin(switched(ctx, head)?);
+        let gone = |_| Stop::ClientGone(AbortStage::MidStream);
+        session.flush().await.map_err(gone)?;
+        ctx.record.first_byte = Some(ctx.start.elapsed());
+        let Some(client) = session.take_connection() else {
+            return Err(Stop::CutOff);
+        };
+        let idle = pool.conf.timeouts.between_chunks;
+        let (_, sent) = tunnel(client, exchange.into_connection(), idle).await;
+        session.count_sent(sent);
+        report_success(&pool, &mut lease);
+        Ok(())
+    }
+}
+
+fn peer_head(session: &Session, ctx: &Ctx) -> Box<RequestHeader> {
+    let mut head = upstream_head(session.head(), Some(0));
+    if let Some(protocol) = session.head().headers.get(UPGRADE) {
+        let _ = head.insert_header(UPGRADE, protocol.clone());
+        let _ = head.insert_header("connection", HeaderValue::from_static("upgrade"));
+    }
+    introduce(&mut head, ctx);
+    head
+}
+
+fn switched(ctx: &mut Ctx, mut head: ResponseHeader) -> Result<ResponseHeader, Stop> {
+    let protocol = head.headers.get(UPGRADE).cloned();
+    for name in strip_hop_by_hop(&head.headers) {
+        head.remove_header(&name);
+    }
+    if let Some(protocol) = protocol {
+        let _ = head.insert_header(UPGRADE, protocol);
+    }
+    let _ = head.insert_header("connection", HeaderValue::from_static("upgrade"));
+    super::respond::own_headers(ctx, &mut head).map_err(|_| Stop::CutOff)?;
+    Ok(head)
+}
+
+/// Upgrades that are passed on: those of a GET, as WebSocket's is. Others are for the client to do without: an ordinary
+/// request that wears the header (`h2c`, which some clients always offer) must not lead around limits, metering and
+/// cache.
+pub(super) fn is_upgrade(head: &RequestHeader) -> bool {
+    let asks = |value: &HeaderValue| {
+        !value.as_bytes().is_empty() && !value.as_bytes().eq_ignore_ascii_case(b"h2c")
+    };
+    head.method == Method::GET
+        && head.version == Version::HTTP_11
+        && head.headers.get(UPGRADE).is_some_and(asks)
+        && !head.headers.contains_key(http::header::TRANSFER_ENCODING)
+        && head
+            .headers
+            .get(http::header::CONTENT_LENGTH)
+            .is_none_or(|length| length == "0")
+}
