@@ -26,12 +26,7 @@ pub struct Gate {
 impl Gate {
     /// Starts the binary with `rest` below the `listen` and `admin` sections and waits until it answers.
     pub async fn start(rest: &str) -> Self {
-        Self::prepared("", rest, |_, _| {}).await
-    }
-
-    /// The same with further keys of its listener, indented by four.
-    pub async fn listening(listener: &str, rest: &str) -> Self {
-        Self::prepared(listener, rest, |_, _| {}).await
+        Self::started("", rest, |_, _| {}).await
     }
 
     /// `start` with a command that `prepare` has changed, given the folder of the configuration.
@@ -39,10 +34,15 @@ impl Gate {
         rest: &str,
         prepare: impl FnOnce(&mut Command, &std::path::Path),
     ) -> Self {
-        Self::prepared("", rest, prepare).await
+        Self::started("", rest, prepare).await
     }
 
-    async fn prepared(
+    /// `start` with further keys of its listener, indented by four.
+    pub async fn listening(listener: &str, rest: &str) -> Self {
+        Self::started(listener, rest, |_, _| {}).await
+    }
+
+    async fn started(
         listener: &str,
         rest: &str,
         prepare: impl FnOnce(&mut Command, &std::path::Path),
