@@ -71,7 +71,7 @@ class Streams:
 
     def measure(self, bench, proxy, seconds):
         rest = memory_kib(proxy.pid)
-        command = on_core(LOAD_CORE, bench.wire, "streams", "--to", f"127.0.0.1:{proxy.port}", "--count", self.count,
+        command = on_core(LOAD_CORE, bench.ends, "streams", "--to", f"127.0.0.1:{proxy.port}", "--count", self.count,
                           "--pause", self.pause, "--seconds", seconds, "--key", KEY)
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as tool:
             if tool.stdout.readline().strip() != "ready":
@@ -103,7 +103,7 @@ class HalfLoaded:
 
     @staticmethod
     def paced(bench, port, rate, seconds):
-        command = on_core(LOAD_CORE, bench.wire, "paced", "--to", f"127.0.0.1:{port}", "--rate", rate,
+        command = on_core(LOAD_CORE, bench.ends, "paced", "--to", f"127.0.0.1:{port}", "--rate", rate,
                           "--seconds", seconds, "--connections", bench.options.connections, "--key", KEY)
         out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         return [float(micros) / 1000 for micros in out.split()[2:]]
@@ -121,5 +121,5 @@ CASES = {
 for size, count in SIZES.items():
     name = size.replace(" ", "")
     few = 8 if count > 1 << 20 else None
-    CASES[f"up-{name}"] = Saturated("wire", "/files", UP % count, few)
-    CASES[f"down-{name}"] = Saturated("wire", "/files", DOWN % count, few)
+    CASES[f"up-{name}"] = Saturated("ends", "/files", UP % count, few)
+    CASES[f"down-{name}"] = Saturated("ends", "/files", DOWN % count, few)

@@ -1,7 +1,7 @@
 """What stands between load and upstream: nginx and Tollgate, each before the same two upstreams.
 
-`answers` is an nginx that answers each request at once with a chat completion; `wire` sends bodies of any size and
-streams at a set pace (examples/wire).
+`answers` is an nginx that answers each request at once with a chat completion; `ends` sends bodies of any size and
+streams at a set pace (examples/ends).
 """
 
 import contextlib
@@ -22,10 +22,10 @@ QUESTION = b'{"model":"bench","messages":[{"role":"user","content":"warm"}]}'
 
 NGINX = """
 upstream answers {{ server 127.0.0.1:{answers}; keepalive 512; keepalive_requests 1000000000; }}
-upstream wire {{ server 127.0.0.1:{wire}; keepalive 512; keepalive_requests 1000000000; }}
+upstream ends {{ server 127.0.0.1:{ends}; keepalive 512; keepalive_requests 1000000000; }}
 proxy_http_version 1.1; proxy_set_header Connection "";
 server {{ listen 127.0.0.1:{buffered}; location / {{ proxy_pass http://answers; }} }}
-server {{ listen 127.0.0.1:{streamed}; location / {{ proxy_pass http://wire; proxy_buffering off; proxy_request_buffering off; }} }}
+server {{ listen 127.0.0.1:{streamed}; location / {{ proxy_pass http://ends; proxy_buffering off; proxy_request_buffering off; }} }}
 """
 
 # Everything on: key, limits, exact cache, least tokens, metrics, access log.
@@ -68,19 +68,19 @@ class Proxy:
 class Proxies:
     """By case kind: what nginx and Tollgate serve it with."""
 
-    def __init__(self, machine, binary, wire):
+    def __init__(self, machine, binary, ends):
         self.machine, self.binary = machine, binary
         self.answers, self.slow = free_port(), free_port()
         machine.nginx("answers", LOAD_CORE, f"""
 server {{ listen 127.0.0.1:{self.answers} reuseport; location / {{ default_type application/json; return 200 '{ANSWER}'; }} }}""")
-        machine.start(LOAD_CORE, wire, "upstream", "--listen", f"127.0.0.1:{self.slow}")
+        machine.start(LOAD_CORE, ends, "upstream", "--listen", f"127.0.0.1:{self.slow}")
         wait_for(self.answers, CHAT, KEY, QUESTION)
         wait_for(self.slow, CHAT, KEY, QUESTION)
         buffered, streamed = self.nginx("standing")
         self.of = {
             "chat": {"nginx": buffered, "tollgate": self.tollgate("chat", FULL, self.answers)},
             "bare": {"nginx": buffered, "tollgate": self.tollgate("bare", BARE, self.answers)},
-            "wire": {"nginx": streamed, "tollgate": self.tollgate("wire", FULL, self.slow)},
+            "ends": {"nginx": streamed, "tollgate": self.tollgate("ends", FULL, self.slow)},
         }
 
     @contextlib.contextmanager
@@ -99,7 +99,7 @@ server {{ listen 127.0.0.1:{self.answers} reuseport; location / {{ default_type 
         """The port that buffers, as nginx does unless told otherwise, and the one that streams."""
         buffered, streamed = free_port(), free_port()
         process = self.machine.nginx(name, PROXY_CORE, NGINX.format(
-            answers=self.answers, wire=self.slow, buffered=buffered, streamed=streamed))
+            answers=self.answers, ends=self.slow, buffered=buffered, streamed=streamed))
         wait_for(buffered, CHAT, KEY, QUESTION)
         wait_for(streamed, CHAT, KEY, QUESTION)
         return Proxy(process, buffered), Proxy(process, streamed)
