@@ -12,6 +12,7 @@ mod command_line;
 mod counting;
 mod demo;
 mod early;
+mod edge;
 mod faults;
 mod gone;
 mod heads;

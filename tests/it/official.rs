@@ -148,7 +148,10 @@ async fn curl_is_served(how: &[&str], base: &str, folder: &Path) {
         .await
         .expect("it ran before");
     assert!(head.to_lowercase().contains("content-length:"), "{head}");
-    // Two in one connection.
+    if how.contains(&"--http2-prior-knowledge") {
+        // curl 7.88 fails at its second request on such a connection, before any server (7.88.1, also before nginx).
+        return;
+    }
     let twice = run(&[&format!("{base}/one"), &format!("{base}/two")])
         .await
         .expect("it ran before");

@@ -90,7 +90,11 @@ fn refused_for_time(said: &str) {
 #[tokio::test]
 async fn a_head_that_is_not_complete_in_time_is_not_waited_for() {
     let peer = Peer::mirror().await;
-    let gate = Gate::before(&[peer.address], "client: { header_timeout: 500ms }\n").await;
+    let gate = Gate::before(
+        &[peer.address],
+        "client: { header_timeout: 500ms, idle_timeout: 500ms }\n",
+    )
+    .await;
     let bystander = Bystander::of(&gate);
     let mut raw = Raw::connect(&gate).await;
     raw.send("GET /slow HTTP/1.1\r\nhost: t\r\n").await;
