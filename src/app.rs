@@ -15,7 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::Admin;
 use crate::exchange::Client;
-use crate::metrics::names;
+use crate::metrics::{error_log, names};
 use crate::proxy::Proxy;
 use crate::state::{self, Live, Refused};
 
@@ -43,8 +43,9 @@ impl std::error::Error for Error {}
 /// # Errors
 /// When the configuration is refused, or an address cannot be bound.
 pub fn run(path: &Path) -> Result<(), Error> {
+    error_log::start();
     names::declare_all();
-    // Before anything takes time: until it is caught, SIGHUP kills.
+    // Before anything takes time: until they are caught, SIGHUP and SIGUSR1 kill.
     let keeper = Keeper::new().map_err(|error| Error::Start(format!("cannot start: {error}")))?;
     let live = Arc::new(Live::start(path).map_err(|Refused(errors)| Error::Config(errors))?);
     let snapshot = live.snapshot();
@@ -101,7 +102,7 @@ pub fn run(path: &Path) -> Result<(), Error> {
     server.run(RunArgs {
         shutdown_signal: Box::new(shutdown_signal),
     });
-    live.snapshot().access_log.flush(drain::FLUSH_LIMIT);
+    live.flush_logs(drain::FLUSH_LIMIT);
     Ok(())
 }
 
@@ -109,26 +110,35 @@ pub fn run(path: &Path) -> Result<(), Error> {
 struct Keeper {
     runtime: Runtime,
     hangup: Signal,
+    rotated: Signal,
 }
 
 impl Keeper {
-    /// Catches SIGHUP from now on. What comes before `keep` is called is answered then.
+    /// Catches SIGHUP and SIGUSR1 from now on. What comes before `keep` is called is answered then.
     fn new() -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .thread_name("keeper")
             .build()?;
-        let hangup = {
+        let (hangup, rotated) = {
             let _entered = runtime.enter();
-            signal(SignalKind::hangup())?
+            (
+                signal(SignalKind::hangup())?,
+                signal(SignalKind::user_defined1())?,
+            )
         };
-        Ok(Self { runtime, hangup })
+        Ok(Self {
+            runtime,
+            hangup,
+            rotated,
+        })
     }
 
     fn keep(self, live: &Arc<Live>, client: Arc<Client>) -> std::io::Result<()> {
         let Self {
             runtime,
             mut hangup,
+            mut rotated,
         } = self;
         let live = Arc::clone(live);
         let keep = async move {
@@ -136,6 +146,13 @@ impl Keeper {
             tokio::spawn(state::probe_forever(Arc::clone(&live)));
             tokio::spawn(state::resolve_forever(Arc::clone(&live)));
             tokio::spawn(async move { client.sweep_forever().await });
+            let logs = Arc::clone(&live);
+            tokio::spawn(async move {
+                while rotated.recv().await.is_some() {
+                    let logs = Arc::clone(&logs);
+                    let _ = tokio::task::spawn_blocking(move || logs.reopen_logs()).await;
+                }
+            });
             while hangup.recv().await.is_some() {
                 let live = Arc::clone(&live);
                 // Refusals are logged and kept by `reload` itself.

@@ -1,7 +1,7 @@
 //! Flags -> command -> exit code.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -61,20 +61,17 @@ pub fn main() -> ExitCode {
         }
     };
     match flags.command {
-        Command::Run { config } => {
-            log_to_stderr();
-            match app::run(&config) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(app::Error::Config(errors)) => {
-                    eprintln!("{errors}");
-                    ExitCode::from(BAD_USAGE)
-                }
-                Err(app::Error::Start(error)) => {
-                    eprintln!("tollgate: {error}");
-                    ExitCode::FAILURE
-                }
+        Command::Run { config } => match app::run(&config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(app::Error::Config(errors)) => {
+                eprintln!("{errors}");
+                ExitCode::from(BAD_USAGE)
             }
-        }
+            Err(app::Error::Start(error)) => {
+                eprintln!("tollgate: {error}");
+                ExitCode::FAILURE
+            }
+        },
         Command::Check { config } => check(&config),
         Command::Demo(args) => demo(&args),
         Command::Sim(args) => sim::server::run(args),
@@ -86,7 +83,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn check(path: &std::path::Path) -> ExitCode {
+fn check(path: &Path) -> ExitCode {
     match config::load(path) {
         Ok(loaded) => {
             for warning in &loaded.warnings {
@@ -146,14 +143,4 @@ fn site(config: &Config) -> Result<Site, &'static str> {
             .map(|cache| cache.name.clone()),
         grace: config.shutdown_grace,
     })
-}
-
-/// Pingora logs each closed client connection as an error; its own level is therefore `warn` and its proxy loop's off.
-fn log_to_stderr() {
-    let mut builder = env_logger::Builder::new();
-    builder.parse_filters("info,pingora=warn,pingora_core=warn,pingora_proxy=off,ort=warn");
-    if let Ok(filters) = std::env::var("RUST_LOG") {
-        builder.parse_filters(&filters);
-    }
-    builder.init();
 }

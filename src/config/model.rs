@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use globset::GlobMatcher;
+use log::LevelFilter;
 
 /// One validated configuration file.
 #[derive(Debug, Clone)]
@@ -22,8 +23,10 @@ pub struct Config {
     pub max_body: u64,
     /// How long running streams may go on after SIGTERM.
     pub shutdown_grace: Duration,
-    /// Where the access log goes.
+    /// The access log.
     pub access_log: AccessLog,
+    /// The error log.
+    pub error_log: ErrorLog,
     /// Pools, in file order.
     pub pools: Vec<Pool>,
     /// Routes, in file order; the first match wins. A file without routes gets one that sends all to its only pool.
@@ -45,15 +48,42 @@ pub struct Listen {
     pub address: SocketAddr,
 }
 
+/// One line per request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessLog {
+    /// Where lines go.
+    pub to: AccessLogTo,
+    /// How they look.
+    pub format: LogFormat,
+}
+
 /// Where access log lines go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AccessLog {
+pub enum AccessLogTo {
     /// No access log.
     Off,
-    /// JSON lines on standard output.
+    /// Standard output.
     Stdout,
-    /// JSON lines appended to a file.
+    /// Appended to a file.
     File(PathBuf),
+}
+
+/// How access log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// A JSON object a line.
+    Json,
+    /// nginx's `combined`.
+    Combined,
+}
+
+/// What Tollgate has to say about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorLog {
+    /// The file; `None` = standard error.
+    pub file: Option<PathBuf>,
+    /// The least that is said.
+    pub level: LevelFilter,
 }
 
 /// A group of peers that serve the same models.

@@ -5,7 +5,7 @@
 
 mod parts;
 
-pub(super) use parts::{Leaf, List, Named, OffOr, shown};
+pub(super) use parts::{Leaf, LeafOr, List, Named, OffOr, shown};
 use serde::Deserialize;
 #[cfg(test)]
 use serde::Serialize;
@@ -19,7 +19,8 @@ pub(super) struct RawConfig {
     pub threads: Option<Leaf>,
     pub max_body: Option<Leaf>,
     pub shutdown_grace: Option<Leaf>,
-    pub access_log: Option<Leaf>,
+    pub access_log: Option<LeafOr<RawAccessLog>>,
+    pub error_log: Option<LeafOr<RawErrorLog>>,
     pub pools: Option<Named<RawPool>>,
     pub routes: Option<List<RawRoute>>,
     pub caches: Option<Named<RawCache>>,
@@ -36,6 +37,28 @@ pub(super) struct RawConfig {
 )]
 pub(super) struct RawListen {
     pub address: Option<Leaf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(
+    deny_unknown_fields,
+    expecting = "stdout, off, a path or a mapping such as `{ to: stdout, format: json }`"
+)]
+pub(super) struct RawAccessLog {
+    pub to: Option<Leaf>,
+    pub format: Option<Leaf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(
+    deny_unknown_fields,
+    expecting = "stderr, a path or a mapping such as `{ to: stderr, level: info }`"
+)]
+pub(super) struct RawErrorLog {
+    pub to: Option<Leaf>,
+    pub level: Option<Leaf>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -15,6 +15,7 @@ mod gone;
 mod heads;
 mod layers;
 mod limits;
+mod logs;
 mod queueing;
 mod reloads;
 mod retries;

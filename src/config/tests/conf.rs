@@ -96,6 +96,7 @@ fn what_the_explained_file_calls_defaults_are_the_defaults() {
         (least.max_body, least.shutdown_grace)
     );
     assert_eq!(full.access_log, least.access_log);
+    assert_eq!(full.error_log, least.error_log);
     let (a, b) = (&full.pools[0], &least.pools[0]);
     assert_eq!(
         (a.balance, &a.health, &a.eject),
@@ -213,7 +214,7 @@ fn a_symlink_is_followed_and_paths_start_from_its_folder() {
     let config = load(&link).unwrap().config;
     assert_eq!(config.keys.unwrap()[0].tenant, "k");
     assert_eq!(
-        config.access_log,
-        crate::config::model::AccessLog::File(dir.path().join("./log"))
+        config.access_log.to,
+        crate::config::model::AccessLogTo::File(dir.path().join("./log"))
     );
 }

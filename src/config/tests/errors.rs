@@ -170,6 +170,12 @@ fn parts_that_do_not_fit_each_other_are_refused() {
             "limits[0].requests",
         ),
         ("", "access_log: sdtout", "access_log"),
+        ("", "access_log: [stdout]", "access_log"),
+        ("", "access_log: {to: 7}", "access_log.to"),
+        ("", "access_log: {format: nginx}", "access_log.format"),
+        ("", "access_log: {path: /x}", "access_log.path"),
+        ("", "error_log: off", "error_log"),
+        ("", "error_log: {level: trace}", "error_log.level"),
         ("", "shutdown_grace: 400d", "shutdown_grace"),
         ("", "max_body: 0", "max_body"),
     ] {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::model::{AccessLog, Balance, Engine, Priority, Rate};
+use crate::config::model::{AccessLogTo, Balance, Engine, LogFormat, Priority, Rate};
 
 #[test]
 fn the_least_file_gets_every_default() {
@@ -11,7 +11,10 @@ fn the_least_file_gets_every_default() {
         (32 << 20, Duration::from_secs(60))
     );
     assert!(config.threads >= 1 && config.admin.is_none() && config.keys.is_none());
-    assert_eq!(config.access_log, AccessLog::Stdout);
+    assert_eq!(config.access_log.to, AccessLogTo::Stdout);
+    assert_eq!(config.access_log.format, LogFormat::Json);
+    assert_eq!(config.error_log.file, None);
+    assert_eq!(config.error_log.level, log::LevelFilter::Info);
     let pool = &config.pools[0];
     assert_eq!(
         (pool.engine, pool.balance, pool.peers[0].weight),
@@ -177,4 +180,24 @@ fn a_route_after_one_for_any_model_is_reached_without_a_model() {
         warnings("", "routes: [{pool: a, match: {model: \"*\"}}, {pool: a}]"),
         [""; 0]
     );
+}
+
+#[test]
+fn logs_are_written_as_one_word_or_as_a_section() {
+    let access = |text: &str| good("", text).config.access_log;
+    assert_eq!(access("access_log: off").to, AccessLogTo::Off);
+    assert_eq!(
+        access("access_log: {format: combined}").to,
+        AccessLogTo::Stdout
+    );
+    let full = access("access_log: {to: /var/log/a.log, format: combined}");
+    assert_eq!(full.to, AccessLogTo::File("/var/log/a.log".into()));
+    assert_eq!(full.format, LogFormat::Combined);
+    assert_eq!(access("access_log: /var/log/a.log").format, LogFormat::Json);
+
+    let error = |text: &str| good("", text).config.error_log;
+    assert_eq!(error("error_log: stderr").file, None);
+    let full = error("error_log: {to: /var/log/e.log, level: warn}");
+    assert_eq!(full.file, Some("/var/log/e.log".into()));
+    assert_eq!(full.level, log::LevelFilter::Warn);
 }
