@@ -1,5 +1,7 @@
 //! Flags -> command -> exit code.
 
+use std::fs::File;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,7 +11,7 @@ use clap::{Parser, Subcommand};
 use crate::config::model::Config;
 use crate::sim::demo::Site;
 use crate::sim::{DemoArgs, LoadArgs, SimArgs};
-use crate::{app, config, sim};
+use crate::{app, config, import, sim};
 
 /// Exit code for bad usage and bad configuration (`EX_USAGE` of sysexits).
 const BAD_USAGE: u8 = 64;
@@ -35,6 +37,14 @@ enum Command {
         /// The configuration file
         #[arg(short, long, default_value = "/etc/tollgate/tollgate.yaml")]
         config: PathBuf,
+    },
+    /// Turn an nginx configuration into one of Tollgate's
+    Import {
+        /// The nginx file; what it includes is read too
+        file: PathBuf,
+        /// Where to write it; standard output by default. An existing file is not touched
+        #[arg(short, long)]
+        output: Option<PathBuf>,
     },
     /// Show it at work in front of three simulated engines
     Demo(DemoArgs),
@@ -73,6 +83,7 @@ pub fn main() -> ExitCode {
             }
         },
         Command::Check { config } => check(&config),
+        Command::Import { file, output } => import(&file, output.as_deref()),
         Command::Demo(args) => demo(&args),
         Command::Sim(args) => sim::server::run(args),
         Command::Load(args) => sim::load::run(args),
@@ -97,6 +108,33 @@ fn check(path: &Path) -> ExitCode {
             ExitCode::from(BAD_USAGE)
         }
     }
+}
+
+fn import(file: &Path, output: Option<&Path>) -> ExitCode {
+    let imported = match import::import(file) {
+        Ok(imported) => imported,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(BAD_USAGE);
+        }
+    };
+    let written = match output {
+        None => io::stdout().write_all(imported.yaml.as_bytes()),
+        Some(path) => File::create_new(path)
+            .and_then(|mut file| file.write_all(imported.yaml.as_bytes()))
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+    };
+    if let Err(error) = written {
+        eprintln!("tollgate: {error}");
+        return ExitCode::FAILURE;
+    }
+    eprintln!(
+        "{}: {} directives, {} of them left out; each stands in the output with the reason",
+        file.display(),
+        imported.directives,
+        imported.left_out
+    );
+    ExitCode::SUCCESS
 }
 
 fn demo(args: &DemoArgs) -> ExitCode {

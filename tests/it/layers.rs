@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms it may use, besides itself.
-const MAY_USE: [(&str, &[&str]); 14] = [
-    ("cli", &["app", "config", "sim"]),
+const MAY_USE: [(&str, &[&str]); 15] = [
+    ("cli", &["app", "config", "import", "sim"]),
     ("app", &["proxy", "admin", "exchange", "state", "metrics"]),
     (
         "proxy",
@@ -22,6 +22,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
             "admit", "cache", "route", "balance", "config", "metrics", "util",
         ],
     ),
+    ("import", &[]),
     ("admit", ENGINE),
     ("cache", ENGINE),
     ("route", ENGINE),

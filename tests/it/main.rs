@@ -13,6 +13,7 @@ mod demo;
 mod early;
 mod gone;
 mod heads;
+mod importing;
 mod layers;
 mod limits;
 mod logs;
