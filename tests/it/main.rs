@@ -14,6 +14,7 @@ mod early;
 mod gone;
 mod heads;
 mod importing;
+mod installing;
 mod layers;
 mod limits;
 mod logs;

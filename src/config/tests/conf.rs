@@ -25,7 +25,15 @@ fn every_shipped_file_is_good() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(names, ["demo.yaml", "minimal.yaml", "tollgate.yaml"]);
+    assert_eq!(
+        names,
+        [
+            "demo.yaml",
+            "minimal.yaml",
+            "packaged.yaml",
+            "tollgate.yaml"
+        ]
+    );
     for name in names {
         let loaded = load(&conf(&name)).unwrap_or_else(|errors| panic!("{name}:\n{errors}"));
         let open = usize::from(name != "tollgate.yaml");
