@@ -6,6 +6,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::Line;
+use super::json::address;
 use super::redact::redacted;
 use super::stamp::Stamps;
 
@@ -14,8 +15,7 @@ const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 pub(super) fn render(line: &Line<'_>, stamps: &mut Stamps, text: &mut Vec<u8>) {
     match line.client {
-        // Writing to memory does not fail.
-        Some(ip) => drop(write!(text, "{ip}")),
+        Some(ip) => address(ip, text),
         None => text.push(b'-'),
     }
     text.extend_from_slice(b" - ");
@@ -32,6 +32,7 @@ pub(super) fn render(line: &Line<'_>, stamps: &mut Stamps, text: &mut Vec<u8>) {
         0 if line.client_aborted => CLIENT_CLOSED_REQUEST,
         status => status,
     };
+    // Writing to memory does not fail.
     let _ = write!(
         text,
         " {:?}\" {status:03} {} \"",

@@ -20,7 +20,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::Version;
-use serde::Serialize;
 
 use super::events;
 use super::spool::{self, Lines, Spool};
@@ -35,105 +34,68 @@ pub enum Format {
     Combined,
 }
 
-/// One request, under the names of OpenTelemetry's GenAI conventions where they have one. No key and no prompt.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// One request. No key and no prompt.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Line<'a> {
-    /// Time of arrival; written first, as `time`.
-    #[serde(skip)]
+    /// Time of arrival.
     pub arrived: SystemTime,
     /// `x-request-id`.
     pub request_id: &'a str,
     /// Address of the client.
-    #[serde(serialize_with = "json::address")]
     pub client: Option<IpAddr>,
     /// HTTP method.
     pub method: &'a str,
     /// Path and query as the client sent them.
-    #[serde(rename = "path", serialize_with = "json::path")]
     pub target: &'a str,
     /// Protocol version.
-    #[serde(skip)]
     pub version: Version,
     /// `Referer`, for [`Format::Combined`] only.
-    #[serde(skip)]
     pub referer: Option<&'a [u8]>,
     /// `User-Agent`, for [`Format::Combined`] only.
-    #[serde(skip)]
     pub user_agent: Option<&'a [u8]>,
     /// Status sent; 0 when nothing could be sent.
     pub status: u16,
     /// Why it failed, empty if it did not.
-    #[serde(skip_serializing_if = "str::is_empty")]
     pub error_type: &'a str,
     /// Name of the client's key.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<&'a str>,
     /// Its tenant.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<&'a str>,
     /// Class of its tier in the queue.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<&'a str>,
     /// Route taken.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<&'a str>,
     /// Address of the peer that answered.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<&'a str>,
     /// Attempts made.
     pub attempts: u32,
     /// Model asked for.
-    #[serde(
-        rename = "gen_ai.request.model",
-        skip_serializing_if = "Option::is_none"
-    )]
     pub model: Option<&'a str>,
     /// Model that answered.
-    #[serde(
-        rename = "gen_ai.response.model",
-        skip_serializing_if = "Option::is_none"
-    )]
     pub response_model: Option<&'a str>,
     /// Tokens of the prompt.
-    #[serde(
-        rename = "gen_ai.usage.input_tokens",
-        skip_serializing_if = "Option::is_none"
-    )]
     pub input_tokens: Option<u64>,
     /// Tokens of the answer.
-    #[serde(
-        rename = "gen_ai.usage.output_tokens",
-        skip_serializing_if = "Option::is_none"
-    )]
     pub output_tokens: Option<u64>,
     /// Prompt tokens that the engine had cached.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cached_input_tokens: Option<u64>,
     /// Why the model stopped.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub finish_reason: Option<&'a str>,
     /// Whether the client asked for a stream.
     pub stream: bool,
     /// `X-Cache-Status`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_status: Option<&'a str>,
     /// `X-Cache-Key`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_id: Option<&'a str>,
     /// `X-Cache-Similarity`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_similarity: Option<f32>,
     /// Limit that refused the request.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit_bound: Option<&'a str>,
     /// Milliseconds to the first byte of the answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub ttft_ms: Option<f64>,
     /// Milliseconds a token after the first.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub tpot_ms: Option<f64>,
     /// Milliseconds in the queue.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_ms: Option<f64>,
     /// Microseconds in Tollgate itself.
     pub overhead_us: u64,

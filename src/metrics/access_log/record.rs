@@ -10,7 +10,9 @@ use http::Version;
 use super::{Format, Line};
 
 const NUMBERS: usize = 16;
-const TEXTS: usize = 17;
+const TEXTS: usize = 15;
+/// Headers, which may be anything.
+const RAW: usize = 2;
 /// No number: as a float it is a NaN, which no time is.
 const NONE: u64 = u64::MAX;
 
@@ -85,35 +87,42 @@ pub(super) fn pack(line: &Line<'_>, format: Format, out: &mut Vec<u8>) {
             0,
         ]),
     ];
-    let texts: [Option<&[u8]>; TEXTS] = [
-        Some(line.request_id.as_bytes()),
-        Some(line.method.as_bytes()),
-        Some(line.target.as_bytes()),
-        Some(line.error_type.as_bytes()),
-        line.referer,
-        line.user_agent,
-        line.key.map(str::as_bytes),
-        line.tenant.map(str::as_bytes),
-        line.priority.map(str::as_bytes),
-        line.route.map(str::as_bytes),
-        line.upstream.map(str::as_bytes),
-        line.model.map(str::as_bytes),
-        line.response_model.map(str::as_bytes),
-        line.finish_reason.map(str::as_bytes),
-        line.cache_status.map(str::as_bytes),
-        line.cache_id.map(str::as_bytes),
-        line.limit_bound.map(str::as_bytes),
+    let texts: [Option<&str>; TEXTS] = [
+        Some(line.request_id),
+        Some(line.method),
+        Some(line.target),
+        Some(line.error_type),
+        line.key,
+        line.tenant,
+        line.priority,
+        line.route,
+        line.upstream,
+        line.model,
+        line.response_model,
+        line.finish_reason,
+        line.cache_status,
+        line.cache_id,
+        line.limit_bound,
     ];
-    let bytes: usize = texts.iter().flatten().map(|text| text.len()).sum();
-    out.reserve(8 * NUMBERS + 4 * TEXTS + bytes);
+    let raw: [Option<&[u8]>; RAW] = [line.referer, line.user_agent];
+    // 0 is "none", anything else one more than the length. What is longer than a request can be is left out.
+    let length =
+        |bytes: Option<&[u8]>| bytes.map_or(0, |bytes| u32::try_from(bytes.len() + 1).unwrap_or(0));
+    out.reserve(8 * NUMBERS + 4 * (TEXTS + RAW) + 256);
     for number in numbers {
         out.put_u64_le(number);
     }
     for text in texts {
-        // 0 is "none", anything else one more than the length.
-        let length = text.and_then(|text| u32::try_from(text.len() + 1).ok());
-        out.put_u32_le(length.unwrap_or(0));
-        out.put_slice(text.filter(|_| length.is_some()).unwrap_or_default());
+        out.put_u32_le(length(text.map(str::as_bytes)));
+    }
+    for bytes in raw {
+        out.put_u32_le(length(bytes));
+    }
+    for text in texts.into_iter().flatten() {
+        out.put_slice(text.as_bytes());
+    }
+    for bytes in raw.into_iter().flatten() {
+        out.put_slice(bytes);
     }
 }
 
@@ -123,13 +132,26 @@ pub(super) fn unpack<'a>(bytes: &mut &'a [u8]) -> Option<(Line<'a>, Format)> {
     for number in &mut numbers {
         *number = bytes.try_get_u64_le().ok()?;
     }
+    let mut lengths = [0_u32; TEXTS + RAW];
+    for length in &mut lengths {
+        *length = bytes.try_get_u32_le().ok()?;
+    }
+    let sizes = lengths.map(|length| length.saturating_sub(1) as usize);
+    let (all, rest) = bytes.split_at_checked(sizes[..TEXTS].iter().sum())?;
+    // All at once: a text at a time takes ten times as long.
+    let mut all = std::str::from_utf8(all).ok()?;
     let mut texts = [None; TEXTS];
-    for text in &mut texts {
-        if let Some(length) = bytes.try_get_u32_le().ok()?.checked_sub(1) {
-            let (found, rest) = bytes.split_at_checked(length as usize)?;
-            *text = Some(found);
-            *bytes = rest;
-        }
+    for (n, text) in texts.iter_mut().enumerate() {
+        let (own, others) = all.split_at_checked(sizes[n])?;
+        all = others;
+        *text = (lengths[n] > 0).then_some(own);
+    }
+    *bytes = rest;
+    let mut raw = [None; RAW];
+    for (n, found) in raw.iter_mut().enumerate() {
+        let (own, others) = bytes.split_at_checked(sizes[TEXTS + n])?;
+        *bytes = others;
+        *found = (lengths[TEXTS + n] > 0).then_some(own);
     }
     let [
         arrived,
@@ -154,8 +176,6 @@ pub(super) fn unpack<'a>(bytes: &mut &'a [u8]) -> Option<(Line<'a>, Format)> {
         method,
         target,
         error_type,
-        referer,
-        user_agent,
         key,
         tenant,
         priority,
@@ -168,37 +188,37 @@ pub(super) fn unpack<'a>(bytes: &mut &'a [u8]) -> Option<(Line<'a>, Format)> {
         cache_id,
         limit_bound,
     ] = texts;
+    let [referer, user_agent] = raw;
     let [family, version, stream, aborted, combined, ..] = flags.to_le_bytes();
-    let text = |bytes: Option<&'a [u8]>| bytes.and_then(|bytes| std::str::from_utf8(bytes).ok());
     let count = |number: u64| Some(number).filter(|number| *number != NONE);
     let line = Line {
         arrived: SystemTime::UNIX_EPOCH + Duration::from_millis(arrived),
-        request_id: text(request_id)?,
+        request_id: request_id?,
         client: client(family, high, low),
-        method: text(method)?,
-        target: text(target)?,
+        method: method?,
+        target: target?,
         version: VERSIONS.get(usize::from(version)).copied()?,
         referer,
         user_agent,
         status: (answer >> 32) as u16,
-        error_type: text(error_type)?,
-        key: text(key),
-        tenant: text(tenant),
-        priority: text(priority),
-        route: text(route),
-        upstream: text(upstream),
+        error_type: error_type?,
+        key,
+        tenant,
+        priority,
+        route,
+        upstream,
         attempts: answer as u32,
-        model: text(model),
-        response_model: text(response_model),
+        model,
+        response_model,
         input_tokens: count(input),
         output_tokens: count(output),
         cached_input_tokens: count(cached),
-        finish_reason: text(finish_reason),
+        finish_reason,
         stream: stream != 0,
-        cache_status: text(cache_status),
-        cache_id: text(cache_id),
+        cache_status,
+        cache_id,
         cache_similarity: count(similarity).map(|bits| f64::from_bits(bits) as f32),
-        limit_bound: text(limit_bound),
+        limit_bound,
         ttft_ms: count(ttft).map(f64::from_bits),
         tpot_ms: count(tpot).map(f64::from_bits),
         queue_ms: count(queue).map(f64::from_bits),

@@ -47,6 +47,32 @@ fn a_flushed_line_is_in_the_file() {
 }
 
 #[test]
+fn texts_are_escaped_as_json_wants_it_and_addresses_are_written_as_ever() {
+    for odd in ["a\"b", "a\\b", "a\nb", "\u{1}", "\u{e9}\u{1f600}", ""] {
+        let mut text = Vec::new();
+        let line = Line {
+            model: Some(odd),
+            ..line(odd)
+        };
+        json::render(&line, &mut Stamps::default(), &mut text);
+        let value: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+        assert_eq!(value["request_id"], odd);
+        assert_eq!(value["gen_ai.request.model"], odd);
+    }
+    for ip in [
+        "0.0.0.0",
+        "10.1.20.255",
+        "100.9.99.109",
+        "::1",
+        "2001:db8::5",
+    ] {
+        let mut text = Vec::new();
+        json::address(ip.parse().expect("an address"), &mut text);
+        assert_eq!(String::from_utf8(text).expect("text"), ip);
+    }
+}
+
+#[test]
 fn combined_is_what_nginx_writes() {
     let full = Line {
         arrived: UNIX_EPOCH + Duration::from_secs(971_186_136),

@@ -172,7 +172,7 @@ struct Handover(Arc<Spool>);
 impl Write for Handover {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if !self.0.push(|waiting| waiting.extend_from_slice(line)) {
-            return Err(io::ErrorKind::StorageFull.into());
+            super::events::error_lines_dropped(1);
         }
         Ok(line.len())
     }
