@@ -1,5 +1,6 @@
 use std::fs;
 
+use proptest::prelude::*;
 use serde_yaml::Value;
 
 use super::tree::{Dir, read};
@@ -386,4 +387,115 @@ fn what_is_no_nginx_file_is_refused_with_its_place() {
         .expect_err("absent")
         .to_string();
     assert!(error.contains("none: No such file"), "{error}");
+}
+
+/// Any directive with any arguments, nested anyhow.
+fn any_conf() -> impl Strategy<Value = String> {
+    let name = prop::sample::select(vec![
+        "listen",
+        "server_name",
+        "server",
+        "location",
+        "upstream",
+        "http",
+        "proxy_pass",
+        "return",
+        "rewrite",
+        "allow",
+        "deny",
+        "limit_req",
+        "limit_req_zone",
+        "limit_conn",
+        "mirror",
+        "internal",
+        "if",
+        "access_log",
+        "log_format",
+        "error_log",
+        "include",
+        "client_max_body_size",
+        "keepalive_timeout",
+        "large_client_header_buffers",
+        "proxy_read_timeout",
+        "proxy_next_upstream",
+        "proxy_set_header",
+        "add_header",
+        "ssl_certificate",
+        "ssl_protocols",
+        "set_real_ip_from",
+        "auth_basic",
+        "hash",
+        "least_conn",
+    ]);
+    let word = prop::sample::select(vec![
+        "80",
+        "443",
+        "ssl",
+        "[::]:80",
+        "a.org",
+        "*.b.org",
+        "~x",
+        "/",
+        "/a/",
+        "=",
+        "^~",
+        "~*",
+        "^/a(b|c)$",
+        "[",
+        "(",
+        "http://u",
+        "https://h/x/",
+        "http://$x",
+        "301",
+        "https://$host$request_uri",
+        "'a: b'",
+        "\"${x}\"",
+        "zone=z:1m",
+        "rate=1r/s",
+        "burst=18446744073709551615",
+        "$binary_remote_addr",
+        "weight=2",
+        "max_fails=x",
+        "down",
+        "10.0.0.1:1",
+        "all",
+        "off",
+        "1m",
+        "z",
+        "#",
+        "\\",
+        "^",
+        "break",
+        "$1",
+    ]);
+    let args = prop::collection::vec(word, 0..4).prop_map(|words| words.join(" "));
+    let leaf = (name.clone(), args.clone()).prop_map(|(name, args)| format!("{name} {args}\n;"));
+    leaf.prop_recursive(4, 40, 6, move |inner| {
+        (
+            name.clone(),
+            args.clone(),
+            prop::collection::vec(inner, 0..6),
+        )
+            .prop_map(|(name, args, inner)| format!("{name} {args}\n{{\n{}\n}}", inner.join("\n")))
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_file_every_directive_has_a_fate_and_the_output_is_yaml(parts in prop::collection::vec(any_conf(), 0..8)) {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("nginx.conf");
+        fs::write(&path, format!("{}\nserver {{ }}\n", parts.join("\n"))).expect("written");
+        if let Ok(tree) = read(&path) {
+            let mut dirs = Vec::new();
+            all(&tree.top, &mut dirs);
+            let mut ledger = ledger::Ledger::new(tree.count);
+            if let Ok(yaml) = site::translate(&tree.top, &mut ledger) {
+                prop_assert!(serde_yaml::from_str::<Value>(&yaml).is_ok(), "{}", yaml);
+                for dir in dirs {
+                    prop_assert!(!ledger.is_open(dir), "{:?} is lost in\n{}", dir, yaml);
+                }
+            }
+        }
+    }
 }
