@@ -196,9 +196,14 @@ pub fn config_live(generation: u64) {
     names::GENERATION.set(i64::try_from(generation).unwrap_or(i64::MAX));
 }
 
-/// An access log line was lost.
-pub fn log_line_dropped() {
-    names::LOG_DROPPED.inc();
+/// So many access log lines were lost.
+pub fn log_lines_dropped(lines: u64) {
+    names::LOG_DROPPED.inc_by(lines);
+}
+
+/// So many error log lines were lost.
+pub fn error_lines_dropped(lines: u64) {
+    names::ERROR_LOG_DROPPED.inc_by(lines);
 }
 
 #[cfg(test)]
