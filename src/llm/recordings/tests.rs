@@ -261,6 +261,10 @@ fn every_recorded_stream_is_metered_to_its_end_however_it_is_cut() {
         let whole = metered(recording.endpoint, &recording.answer, usize::MAX);
         let expected = !NOT_WHOLE.contains(&recording.name.as_str());
         same(&format!("complete {whole:?}"), &whole.complete(), &expected)?;
+        let mut thorough = StreamMeter::thorough(recording.endpoint);
+        thorough.push(&recording.answer);
+        thorough.end();
+        same("each event", &facts(&thorough), &facts(&whole))?;
         [1, 7, 1000].into_iter().try_for_each(|chunk| {
             same(
                 "facts",
