@@ -1,12 +1,13 @@
 //! What is counted, under which name.
 //!
 //! `names` declares every series once; `events` has one function per happening, so that a name is written nowhere
-//! else; `access_log` writes a line per request from its own thread; `labels` keeps label values bounded.
+//! else; `access_log` writes a line per request from its own thread; `labels` keeps label values bounded; `memo` finds series quickly.
 //! Counters live in one process-wide registry; gauges of live state are read from it at scrape time.
 
 pub mod access_log;
 pub mod events;
 mod labels;
+mod memo;
 pub mod names;
 
 use prometheus::{Encoder, TextEncoder};
