@@ -24,7 +24,7 @@ pub(super) struct Encoder {
 impl Encoder {
     pub(super) fn new() -> Self {
         Self {
-            gathered: Vec::with_capacity(1024),
+            gathered: Vec::with_capacity(LONG),
             hash: None,
         }
     }

@@ -10,14 +10,29 @@ use super::{Document, NONE, Number, Span, Token};
 /// Tokens there is room for at first: those of a short chat.
 const FIRST_TOKENS: usize = 48;
 
+/// Names there is room for at first, and bytes of texts with escapes.
+const FIRST_NAMES: usize = 16;
+const FIRST_TEXT: usize = 64 * 1024;
+
 pub(super) fn document(body: &Bytes) -> Result<Document, serde_json::Error> {
+    match std::str::from_utf8(body) {
+        // All at once is quicker than text by text.
+        Ok(text) => read(body, serde_json::Deserializer::from_str(text)),
+        // Says what is wrong and where.
+        Err(_) => read(body, serde_json::Deserializer::from_slice(body)),
+    }
+}
+
+fn read<'b, R: serde_json::de::Read<'b>>(
+    body: &'b Bytes,
+    mut reader: serde_json::Deserializer<R>,
+) -> Result<Document, serde_json::Error> {
     let mut builder = Builder {
         body,
         unescaped: String::new(),
         tokens: Vec::with_capacity(FIRST_TOKENS),
-        names: Vec::new(),
+        names: Vec::with_capacity(FIRST_NAMES),
     };
-    let mut reader = serde_json::Deserializer::from_slice(body);
     Value(&mut builder).deserialize(&mut reader)?;
     reader.end()?;
     let Builder {
@@ -59,6 +74,9 @@ impl Builder<'_> {
 
     /// A text that does not.
     fn copied<E: Error>(&mut self, text: &str) -> Result<Span, E> {
+        if self.unescaped.is_empty() {
+            self.unescaped.reserve(self.body.len().min(FIRST_TEXT));
+        }
         let start = self.body.len() + self.unescaped.len();
         self.unescaped.push_str(text);
         Ok(Span {

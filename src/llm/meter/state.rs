@@ -4,7 +4,7 @@ use super::super::endpoint::Endpoint;
 use super::super::finish::Finish;
 use super::super::sse::SseEvent;
 use super::super::usage::{Reported, Usage};
-use super::super::wire::{Chunk, MessageEvent, ResponseEvent, ResponseObject};
+use super::super::wire::{Chunk, MessageEvent, ResponseEvent, ResponseObject, read};
 use super::Progress;
 use super::alike::Alike;
 
@@ -143,7 +143,7 @@ impl State {
     }
 
     fn chunk(&mut self, data: &[u8]) -> Option<Brought> {
-        let chunk: Chunk<'_> = serde_json::from_slice(data).ok()?;
+        let chunk: Chunk<'_> = read(data).ok()?;
         self.failed |= chunk.error.0;
         if let Some(model) = &chunk.model {
             self.see_model(&model.0);
@@ -182,7 +182,7 @@ impl State {
     }
 
     fn message_event(&mut self, data: &[u8]) -> Option<Brought> {
-        let event: MessageEvent<'_> = serde_json::from_slice(data).ok()?;
+        let event: MessageEvent<'_> = read(data).ok()?;
         match &*event.kind.0 {
             "message_start" => {
                 self.restart();
@@ -219,7 +219,7 @@ impl State {
     }
 
     fn response_event(&mut self, data: &[u8]) -> Option<Brought> {
-        let event: ResponseEvent<'_> = serde_json::from_slice(data).ok()?;
+        let event: ResponseEvent<'_> = read(data).ok()?;
         let response = || serde_json::from_str::<ResponseObject<'_>>(event.response?.get()).ok();
         match &*event.kind.0 {
             "response.created" => {
