@@ -31,7 +31,7 @@ listen: [{ address: 127.0.0.1:8080 }]
 keys:
   - { name: web, sha256: SHA, tenant: acme, tier: paid }
 tiers:
-  - { name: paid, priority: high }
+  paid: { priority: high }
 limits:
   - { per: key, requests: 1000000000/min, tokens: 1000000000000/min, concurrency: 100000 }
   - { per: tenant, tokens: 1000000000000/min }
