@@ -5,6 +5,8 @@
 //! ledger sees to it, not the care of each translation. What protected something in nginx and cannot be carried over
 //! takes its route with it into the comments, so that nothing is opened by the import.
 
+mod access;
+mod answer;
 mod globals;
 mod ledger;
 mod listen;

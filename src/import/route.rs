@@ -1,5 +1,7 @@
 //! One location as one route.
 
+use super::access::{addresses, flat, limits};
+use super::answer::{Action, direct};
 use super::listen::Server;
 use super::locations::{Location, Scope};
 use super::proxy::{self, Target};
@@ -7,7 +9,7 @@ use super::reasons;
 use super::site::{self, Site};
 use super::tree::Dir;
 use super::units;
-use super::yaml::{Map, Yaml, list};
+use super::yaml::Map;
 
 /// What became of a location.
 pub(super) enum Made {
@@ -65,12 +67,6 @@ pub(super) fn of_location<'a>(
         }
         left => left,
     }
-}
-
-/// What a route does, and what is to be said about it.
-struct Action {
-    comments: Vec<String>,
-    map: Map,
 }
 
 fn action<'a>(
@@ -167,102 +163,6 @@ fn guard<'a>(scope: &Scope<'a>) -> Option<&'a Dir> {
     })
 }
 
-/// A `return`, or a `rewrite` that redirects everything.
-fn direct<'a>(scope: &Scope<'a>, server: &Server<'_>) -> Option<(Action, &'a Dir)> {
-    for dir in scope.own("rewrite") {
-        let status = match dir.arg(2) {
-            "permanent" => "301",
-            "redirect" => "302",
-            _ => continue,
-        };
-        let all = matches!(
-            dir.arg(0),
-            "^" | ".*" | "^.*" | "^(.*)$" | "^/(.*)$" | "^(.*)" | "^/(.*)"
-        );
-        let to = dir.arg(1);
-        let to = match (dir.arg(0).contains('/'), to.strip_suffix("/$1")) {
-            (true, Some(start)) => format!("{start}$request_uri"),
-            _ => match to.strip_suffix("$1") {
-                Some(start) if !dir.arg(0).contains('/') => format!("{start}$request_uri"),
-                // Without the mark nginx adds the query.
-                _ => to.trim_end_matches('?').to_owned(),
-            },
-        };
-        if let Some(map) = all.then(|| redirect(&to, status, server)).flatten() {
-            return Some((map, dir));
-        }
-    }
-    let dir = *scope.own("return").first()?;
-    let (code, text) = match dir.args.as_slice() {
-        [url] if !url.bytes().all(|b| b.is_ascii_digit()) => ("302", Some(url.as_str())),
-        [code] => (code.as_str(), None),
-        [code, text] => (code.as_str(), Some(text.as_str())),
-        _ => return None,
-    };
-    match (code, text) {
-        ("301" | "302" | "303" | "307" | "308", Some(to)) => {
-            redirect(to, code, server).map(|action| (action, dir))
-        }
-        // nginx closes the connection without a word.
-        ("444", _) => None,
-        (_, text) if text.is_none_or(|text| !text.contains('$')) => {
-            let mut respond = Map::default();
-            respond.put("status", code);
-            if let Some(text) = text {
-                let kind = scope
-                    .find("default_type")
-                    .map_or("text/plain", |dir| dir.arg(0));
-                let mut headers = Map::default();
-                headers.put("content-type", kind);
-                respond.put("body", text);
-                respond.put("headers", headers);
-            }
-            let mut map = Map::default();
-            map.put("respond", respond);
-            let comments = Vec::new();
-            Some((Action { comments, map }, dir))
-        }
-        _ => None,
-    }
-}
-
-fn redirect(to: &str, status: &str, server: &Server<'_>) -> Option<Action> {
-    let (to, keep_path) = match to.strip_suffix("$request_uri") {
-        Some(start) => (start, true),
-        None => match to.strip_suffix("$uri$is_args$args") {
-            Some(start) => (start, true),
-            None => (to, false),
-        },
-    };
-    let scheme = if server.tls { "https" } else { "http" };
-    let mut to = to.replacen("$scheme://", &format!("{scheme}://"), 1);
-    for variable in ["$host", "$server_name", "$http_host"] {
-        if let Some(at) = to.find(variable) {
-            // Only where there is but one host it can be.
-            let only = match server.hosts.as_slice() {
-                [only] if !only.contains('*') => only,
-                [first, ..] if variable == "$server_name" && !first.contains('*') => first,
-                _ => return None,
-            };
-            to.replace_range(at..at + variable.len(), only);
-        }
-    }
-    if to.contains('$') || to.is_empty() {
-        return None;
-    }
-    let mut redirect = Map::default();
-    redirect.put("to", to).put("status", status);
-    if keep_path {
-        redirect.put("keep_path", "true");
-    }
-    let mut map = Map::default();
-    map.put("redirect", redirect);
-    Some(Action {
-        comments: Vec::new(),
-        map,
-    })
-}
-
 /// Everything that a route has whatever it does.
 fn finish(
     site: &mut Site<'_, '_>,
@@ -303,140 +203,6 @@ fn finish(
         }
     }
     Made::Route(name, comments, map)
-}
-
-/// `allow` and `deny`, up to the one that decides about all.
-fn addresses(
-    site: &mut Site<'_, '_>,
-    scope: &Scope<'_>,
-    map: &mut Map,
-    comments: &mut Vec<String>,
-) {
-    // The two are one list: the level that has either replaces what is further out.
-    let mut levels = scope.0.iter();
-    let Some(rules) = levels.find_map(|dirs| {
-        let rules: Vec<&Dir> = flat(dirs)
-            .into_iter()
-            .filter(|dir| dir.is("allow") || dir.is("deny"))
-            .collect();
-        (!rules.is_empty()).then_some(rules)
-    }) else {
-        return;
-    };
-    let (mut allow, mut deny, mut closed) = (Vec::new(), Vec::new(), false);
-    for rule in rules {
-        site.ledger.carry(rule);
-        match (rule.name.as_str(), rule.arg(0)) {
-            ("allow", "all") => break,
-            ("deny", "all") => {
-                closed = true;
-                break;
-            }
-            (_, address) if address.starts_with("unix") => {
-                comments.extend(site.ledger.leave(rule, "there are no socket files"));
-            }
-            ("allow", address) => allow.push(address),
-            (_, address) => {
-                if !allow.is_empty() {
-                    comments.push(format!(
-                        "{}: here deny outweighs every allow, in nginx the first of both decides",
-                        rule.place
-                    ));
-                }
-                deny.push(address);
-            }
-        }
-    }
-    match (closed, allow.is_empty()) {
-        (true, true) => deny = vec!["0.0.0.0/0", "::/0"],
-        (true, false) => drop(map.put("allow", list(allow))),
-        // Without `deny all` whoever is not denied may come.
-        (false, _) => {}
-    }
-    if !deny.is_empty() {
-        map.put("deny", list(deny));
-    }
-}
-
-/// Directives, included ones too.
-fn flat(dirs: &[Dir]) -> Vec<&Dir> {
-    let mut all = Vec::new();
-    for dir in dirs {
-        match dir.is("include") {
-            true => all.extend(flat(dir.inside())),
-            false => all.push(dir),
-        }
-    }
-    all
-}
-
-/// `limit_req` and `limit_conn` by client address.
-fn limits(site: &mut Site<'_, '_>, scope: &Scope<'_>, map: &mut Map, comments: &mut Vec<String>) {
-    let mut limits: Vec<Yaml> = Vec::new();
-    let by_address = |dir: &Dir| matches!(dir.arg(0), "$binary_remote_addr" | "$remote_addr");
-    let zone_named = |zones: &[&Dir], kind: &str, name: &str| -> Option<usize> {
-        zones.iter().position(|zone| {
-            let own = zone.args.iter().find_map(|arg| arg.strip_prefix("zone="));
-            zone.is(kind) && own.and_then(|own| own.split(':').next()) == Some(name)
-        })
-    };
-    let option = |dir: &Dir, key: &str| -> Option<String> {
-        dir.args
-            .iter()
-            .find_map(|arg| arg.strip_prefix(key))
-            .map(str::to_owned)
-    };
-    for dir in scope.all("limit_req") {
-        let name = option(dir, "zone=").unwrap_or_default();
-        let zone = zone_named(&site.zones, "limit_req_zone", &name).map(|at| site.zones[at]);
-        let burst = option(dir, "burst=").and_then(|burst| burst.parse().ok());
-        let rate = zone
-            .filter(|zone| by_address(zone))
-            .and_then(|zone| units::rate(&option(zone, "rate=")?, burst.unwrap_or(0)));
-        match (zone, rate) {
-            (Some(zone), Some(rate)) => {
-                site.ledger.carry(dir);
-                site.ledger.carry(zone);
-                let mut limit = Map::default();
-                limit.put("per", "key").put("requests", rate);
-                limits.push(limit.into());
-                if !dir.args.iter().any(|arg| arg == "nodelay") && burst.is_some() {
-                    comments.push(format!(
-                        "{}: a burst passes at once, it is not slowed down",
-                        dir.place
-                    ));
-                }
-            }
-            _ => comments.extend(
-                site.ledger
-                    .leave(dir, "limits count by client address or key"),
-            ),
-        }
-    }
-    for dir in scope.all("limit_conn") {
-        let zone = zone_named(&site.zones, "limit_conn_zone", dir.arg(0)).map(|at| site.zones[at]);
-        match zone.filter(|zone| by_address(zone)) {
-            Some(zone) => {
-                site.ledger.carry(dir);
-                site.ledger.carry(zone);
-                let mut limit = Map::default();
-                limit.put("per", "key").put("concurrency", dir.arg(1));
-                limits.push(limit.into());
-            }
-            None => comments.extend(
-                site.ledger
-                    .leave(dir, "limits count by client address or key"),
-            ),
-        }
-    }
-    for name in ["limit_req_status", "limit_conn_status"] {
-        if let Some(dir) = scope.find(name).filter(|dir| dir.arg(0) == "429") {
-            site.ledger.carry(dir);
-        }
-    }
-    if !limits.is_empty() {
-        map.put("limits", list(limits));
-    }
 }
 
 fn mirror<'a>(
