@@ -5,13 +5,19 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::snapshot::{Pool, Snapshot};
+use tokio::sync::Semaphore;
+
+use super::snapshot::{Pool, RouteLive, Snapshot};
 use crate::admit::{KeyTable, Limiter, Queue};
 use crate::balance;
 use crate::cache::{Cache, Embedder};
 use crate::config::model::{self, Config};
 use crate::metrics::access_log::AccessLog;
 use crate::route::RouteTable;
+use crate::util::ranges::Ranges;
+
+/// Bytes of request bodies that copies of one route hold at once.
+const MOST_COPIED: usize = 64 * 1024 * 1024;
 
 /// Builds the snapshot of `config`, taking over from `old` whatever stays.
 ///
@@ -29,6 +35,8 @@ pub(super) fn build(config: Config, old: Option<&Snapshot>, now: Instant) -> io:
         routes: RouteTable::new(&config),
         keys: KeyTable::new(config.keys.as_deref(), &config.tiers),
         limiter: Arc::new(limiter),
+        routes_live: routes_live(&config, old),
+        trusted: Ranges::new(&config.client.trusted_proxies),
         // Last: it changes the queues in place.
         pools: pools(&config, old, now),
         caches,
@@ -55,6 +63,26 @@ fn access_log(config: &Config, old: Option<&Snapshot>) -> io::Result<AccessLog> 
             )
         }),
     }
+}
+
+fn routes_live(config: &Config, old: Option<&Snapshot>) -> HashMap<String, RouteLive> {
+    let routes = config.routes.iter();
+    routes
+        .filter(|route| !route.limits.is_empty() || route.mirror.is_some())
+        .map(|route| {
+            let live = match old.and_then(|old| old.routes_live.get(&route.name)) {
+                Some(before) => RouteLive {
+                    limiter: Arc::new(Limiter::reconfigured(&before.limiter, &route.limits)),
+                    copies: Arc::clone(&before.copies),
+                },
+                None => RouteLive {
+                    limiter: Arc::new(Limiter::new(&route.limits)),
+                    copies: Arc::new(Semaphore::new(MOST_COPIED)),
+                },
+            };
+            (route.name.clone(), live)
+        })
+        .collect()
 }
 
 fn pools(config: &Config, old: Option<&Snapshot>, now: Instant) -> HashMap<String, Arc<Pool>> {

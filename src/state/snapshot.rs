@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use crate::admit::{KeyTable, Limiter, Queue};
 use crate::balance;
 use crate::cache::Cache;
 use crate::config::model::{self, Config};
 use crate::metrics::access_log::AccessLog;
 use crate::route::RouteTable;
+use crate::util::ranges::Ranges;
 
 /// Everything a request needs, as of one configuration. A request loads it once and keeps it to its end.
 pub struct Snapshot {
@@ -18,6 +21,10 @@ pub struct Snapshot {
     pub config: Config,
     /// Which pool a request goes to.
     pub routes: RouteTable,
+    /// What routes have that outlives a configuration, by name. Only routes with limits of their own or a mirror are here.
+    pub routes_live: HashMap<String, RouteLive>,
+    /// Proxies that are believed about whom they speak for.
+    pub trusted: Ranges,
     /// Who may send.
     pub keys: KeyTable,
     /// How much they may send.
@@ -28,6 +35,14 @@ pub struct Snapshot {
     pub caches: HashMap<String, Arc<Cache>>,
     /// Where lines about requests go.
     pub access_log: AccessLog,
+}
+
+/// What a route has that outlives a configuration.
+pub struct RouteLive {
+    /// How much may be sent to it.
+    pub limiter: Arc<Limiter>,
+    /// Room for copies of its requests, in bytes of their bodies.
+    pub copies: Arc<Semaphore>,
 }
 
 /// A pool with its waiting room.
