@@ -62,5 +62,7 @@ pub(super) fn refresh(snapshot: &Snapshot, now: Instant) {
                 .set(i64::from(ready));
         }
     }
-    names::LIMIT_IN_USE.set(count(snapshot.limiter.in_use() as u64));
+    let of_routes = snapshot.routes_live.values();
+    let in_use: usize = of_routes.map(|route| route.limiter.in_use()).sum();
+    names::LIMIT_IN_USE.set(count((snapshot.limiter.in_use() + in_use) as u64));
 }

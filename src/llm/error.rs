@@ -94,7 +94,7 @@ impl ApiError {
         )
     }
 
-    /// 403: the key is known but may not do this.
+    /// 403: whoever asks may not do this.
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(403, ErrorType::Permission, "forbidden", message)
     }

@@ -125,7 +125,7 @@ pub fn head_refused(reason: &str) {
     names::HEADS_REFUSED.with_label_values(&[reason]).inc();
 }
 
-/// Tollgate itself took `time` of a request; `kind` is `proxied`, `hit` or `refused`.
+/// Tollgate itself took `time` of a request; `kind` is `proxied`, `hit`, `refused` or `answered` (by a route).
 pub fn overhead(kind: &str, time: Duration) {
     observe!(OVERHEAD, [kind], time.as_secs_f64());
 }
@@ -190,6 +190,29 @@ pub fn cache_write_skipped(reason: &str) {
 /// The limits decided; `dimension` is the binding one, `none` for admissions.
 pub fn limit_decision(dimension: &str, decision: &str) {
     count!(LIMIT_DECISIONS, [dimension, decision]);
+}
+
+/// A copy of a request came to its end: `answered`, `failed`, or `skipped` where there was no room or no peer for it.
+pub fn mirrored(route: &str, result: &str) {
+    names::MIRRORED.with_label_values(&[route, result]).inc();
+}
+
+/// Counts a copy of a request while it is out.
+#[derive(Debug)]
+pub struct Mirroring(());
+
+impl Mirroring {
+    /// A copy leaves.
+    pub fn begin() -> Self {
+        names::MIRROR_INFLIGHT.inc();
+        Self(())
+    }
+}
+
+impl Drop for Mirroring {
+    fn drop(&mut self) {
+        names::MIRROR_INFLIGHT.dec();
+    }
 }
 
 /// A configuration was read: `accepted` or `refused`.

@@ -135,6 +135,10 @@ series! {
     LIMIT_DECISIONS: IntCounterVec = counters("tollgate_ratelimit_decisions_total", "Decisions of the limits", &["dimension", "decision"]);
     /// Requests that hold a concurrency place, read at scrape time.
     LIMIT_IN_USE: IntGauge = gauge("tollgate_ratelimit_inflight_requests", "Requests counted by concurrency limits");
+    /// Copies of requests.
+    MIRRORED: IntCounterVec = counters("tollgate_mirrored_requests_total", "Copies of requests, and what became of them", &["route", "result"]);
+    /// Copies that are out.
+    MIRROR_INFLIGHT: IntGauge = gauge("tollgate_mirror_inflight_requests", "Copies of requests that wait for their answers or read them");
     /// Reloads.
     RELOADS: IntCounterVec = counters("tollgate_config_reloads_total", "Configurations read", &["result"]);
     /// The live configuration.

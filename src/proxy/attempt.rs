@@ -8,7 +8,8 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use super::Proxy;
 use super::ctx::Ctx;
 use super::dispatch::{Answer, Outgoing, Upload, watching};
-use super::intake::trouble;
+use super::intake::{trouble, within_cap};
+use super::introduce::introduce;
 use super::stop::Stop;
 use crate::balance::Lease;
 use crate::exchange::{Exchange, Failure, upstream_head};
@@ -49,7 +50,7 @@ impl Proxy {
         let began = Instant::now();
         let open = self
             .client
-            .open(lease.addr(), outgoing.pool.conf.timeouts, since);
+            .open(lease.addr(), ctx.timeouts(&outgoing.pool), since);
         let opened = watching(session, AbortStage::BeforeFirstByte, open, outgoing).await?;
         let mut exchange = match opened {
             Ok(exchange) => exchange,
@@ -66,7 +67,7 @@ impl Proxy {
         let stale = exchange.reused();
         let sent = match &outgoing.upload {
             Upload::Whole(body) => {
-                let head = self.peer_head(session, ctx, Some(body.len()));
+                let head = self.peer_head(session, ctx, Some(body.len()))?;
                 let talk = exchange.ask(&head, body.clone());
                 let answered = watching(session, AbortStage::BeforeFirstByte, talk, outgoing);
                 Sent {
@@ -107,7 +108,7 @@ impl Proxy {
         ctx: &mut Ctx,
         exchange: &mut Exchange,
     ) -> Result<Sent, Stop> {
-        let head = self.peer_head(session, ctx, None);
+        let head = self.peer_head(session, ctx, None)?;
         let mut sent = Sent {
             answered: Err(Failure::FirstByteTimeout),
             uploading: !session.body_done(),
@@ -135,6 +136,7 @@ impl Proxy {
                     let part = part
                         .map_err(|error| trouble(error, AbortStage::BeforeFirstByte, cap))?
                         .unwrap_or_default();
+                    within_cap(session, ctx)?;
                     sent.uploading = !session.body_done();
                     sent.spent |= !part.is_empty();
                     if let Err(failure) = forward(session, exchange, part).await {
@@ -146,14 +148,23 @@ impl Proxy {
         }
     }
 
-    fn peer_head(&self, session: &Session, ctx: &Ctx, body: Option<usize>) -> Box<RequestHeader> {
+    /// The head for a peer; `body` is the length of one that is held whole.
+    ///
+    /// # Errors
+    /// The path is none that the route may change.
+    pub(super) fn peer_head(
+        &self,
+        session: &Session,
+        ctx: &mut Ctx,
+        body: Option<usize>,
+    ) -> Result<Box<RequestHeader>, Stop> {
         let mut head = upstream_head(session.head(), body);
         if body.is_some() {
             // The tee reads answers; compressed ones would be closed to it.
             head.remove_header("accept-encoding");
         }
-        introduce(&mut head, ctx);
-        head
+        introduce(&mut head, session, ctx)?;
+        Ok(head)
     }
 }
 
@@ -172,27 +183,5 @@ pub(super) async fn forward(
             exchange.send_body(part, false).await?;
             exchange.send_trailers(&trailers).await
         }
-    }
-}
-
-/// Says to a peer on whose behalf a request comes, and keeps from it what was for us.
-pub(super) fn introduce(head: &mut RequestHeader, ctx: &Ctx) {
-    if ctx.client.is_some() {
-        // The key was for us; a peer has no business with it.
-        for name in ["authorization", "x-api-key", "x-goog-api-key"] {
-            head.remove_header(name);
-        }
-    }
-    // Generated or checked to be a header value.
-    let _ = head.insert_header("x-request-id", ctx.request_id.as_str());
-    if let Some(ip) = ctx.client_ip {
-        let mut chain = String::new();
-        for known in head.headers.get_all("x-forwarded-for") {
-            if let Ok(known) = known.to_str() {
-                chain.push_str(known);
-                chain.push_str(", ");
-            }
-        }
-        let _ = head.insert_header("x-forwarded-for", chain + &ip.to_string());
     }
 }

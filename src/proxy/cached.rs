@@ -297,7 +297,7 @@ async fn hit(
     ctx.record.first_byte = Some(ctx.start.elapsed());
     // Before the client takes its time to read.
     ctx.overhead_ends("hit");
-    respond::write(session, ctx, 200, content_type, body)
+    respond::replay(session, ctx, content_type, body)
         .await
         .map_err(|_| Stop::ClientGone(AbortStage::MidStream))?;
     Ok(Looked::Answered)

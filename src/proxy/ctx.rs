@@ -1,15 +1,22 @@
 //! What is known of one request, from its first byte to its log line.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use http::HeaderValue;
+
+use super::stop::Stop;
 use crate::admit;
+use crate::config::model::Timeouts;
 use crate::front::Session;
+use crate::llm::error::ApiError;
 use crate::llm::{Dialect, Usage};
 use crate::metrics::events::{AbortStage, InFlight};
-use crate::route::Route;
-use crate::state::Snapshot;
+use crate::route::{Action, Route, normal_path};
+use crate::state::{Pool, Snapshot};
+use crate::util::client_address::client_address;
 
 /// One request.
 pub(super) struct Ctx {
@@ -19,9 +26,13 @@ pub(super) struct Ctx {
     pub(super) arrived: SystemTime,
     pub(super) in_flight: InFlight,
     pub(super) request_id: String,
-    /// The path with its escapes resolved, where it has any: what the peer will take it for.
-    unescaped: Option<String>,
+    /// The path as a peer may take it, where the client wrote it in another way.
+    normal_path: Option<String>,
     pub(super) client_ip: Option<IpAddr>,
+    /// The connection comes from a proxy that is believed.
+    pub(super) behind_proxy: bool,
+    /// Ids of a trace that begins here, once there is one.
+    pub(super) trace_ids: Option<(u128, u64)>,
     /// Whose error envelope the client understands.
     pub(super) dialect: Dialect,
     pub(super) client: Option<Arc<admit::Client>>,
@@ -68,8 +79,10 @@ impl Ctx {
             arrived: SystemTime::now(),
             in_flight: InFlight::begin(),
             request_id: String::new(),
-            unescaped: None,
+            normal_path: None,
             client_ip: None,
+            behind_proxy: false,
+            trace_ids: None,
             dialect: Dialect::OpenAi,
             client: None,
             route: None,
@@ -79,11 +92,22 @@ impl Ctx {
     }
 
     /// Reads who asks for what off the request head.
-    pub(super) fn identify(&mut self, session: &Session) {
+    ///
+    /// # Errors
+    /// The path has no meaning.
+    pub(super) fn identify(&mut self, session: &Session) -> Result<(), Stop> {
         let head = session.head();
-        self.unescaped = unescaped(head.uri.path());
-        self.dialect = Dialect::of_path(self.path(session));
-        self.client_ip = session.client().map(|address| address.ip());
+        let trusted = &self.snapshot.trusted;
+        let peer = session.client().map(|address| address.ip().to_canonical());
+        self.behind_proxy = peer.is_some_and(|peer| trusted.contains(peer));
+        self.client_ip = match peer {
+            Some(peer) if self.behind_proxy => {
+                let chain = head.headers.get_all("x-forwarded-for").iter();
+                let chain = chain.map(HeaderValue::as_bytes);
+                Some(client_address(peer, trusted, chain))
+            }
+            peer => peer,
+        };
         self.request_id = match head
             .headers
             .get("x-request-id")
@@ -92,11 +116,22 @@ impl Ctx {
             Some(id) if !id.is_empty() && id.len() <= 128 => id.to_owned(),
             _ => format!("req_{:032x}", fastrand::u128(..)),
         };
+        let path = normal_path(head.uri.path());
+        let meaningless = path.is_none();
+        if let Some(Cow::Owned(path)) = path {
+            self.normal_path = Some(path);
+        }
+        self.dialect = Dialect::of_path(self.path(session));
+        if meaningless {
+            let why = "the path climbs above the root, or its escapes make no text";
+            return Err(ApiError::bad_request(why, None).into());
+        }
+        Ok(())
     }
 
-    /// The path that decides what a request is. Peers resolve escapes, so a request must not be able to hide behind them.
+    /// The path that decides what a request is: another spelling of it must not lead around anything.
     pub(super) fn path<'a>(&'a self, session: &'a Session) -> &'a str {
-        match &self.unescaped {
+        match &self.normal_path {
             Some(path) => path,
             None => session.head().uri.path(),
         }
@@ -127,44 +162,15 @@ impl Ctx {
         }
     }
 
-    pub(super) fn route_name(&self) -> &str {
-        self.route.as_ref().map_or("none", |route| &route.name)
-    }
-}
-
-/// `path` with its escapes resolved once, if it has any and they make text.
-fn unescaped(path: &str) -> Option<String> {
-    if !path.contains('%') {
-        return None;
-    }
-    let hex = |byte: Option<&u8>| char::from(*byte?).to_digit(16);
-    let (bytes, mut at) = (path.as_bytes(), 0);
-    let mut plain = Vec::with_capacity(bytes.len());
-    while let Some(byte) = bytes.get(at) {
-        match (byte, hex(bytes.get(at + 1)), hex(bytes.get(at + 2))) {
-            (b'%', Some(high), Some(low)) => {
-                plain.extend(u8::try_from(high * 16 + low));
-                at += 3;
-            }
-            _ => {
-                plain.push(*byte);
-                at += 1;
-            }
+    /// The time limits at `pool`, the request's own, with those of its route in their place.
+    pub(super) fn timeouts(&self, pool: &Pool) -> Timeouts {
+        match self.route.as_ref().map(|route| &route.action) {
+            Some(Action::Pool { name, timeouts }) if *name == pool.conf.name => *timeouts,
+            _ => pool.conf.timeouts,
         }
     }
-    String::from_utf8(plain).ok()
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn escapes_are_resolved_once_and_only_where_they_are_escapes() {
-        assert_eq!(unescaped("/v1/x"), None);
-        assert_eq!(unescaped("/%76%31/x%2Fy").as_deref(), Some("/v1/x/y"));
-        assert_eq!(unescaped("/%2576").as_deref(), Some("/%76"));
-        assert_eq!(unescaped("/%zz%4").as_deref(), Some("/%zz%4"));
-        assert_eq!(unescaped("/%ff"), None);
+    pub(super) fn route_name(&self) -> &str {
+        self.route.as_ref().map_or("none", |route| &route.name)
     }
 }

@@ -21,7 +21,7 @@ use crate::state::Pool;
 
 /// Fresh tries on the same peer after a pooled connection turned out to be closed. They cost the peer nothing and say
 /// nothing about it.
-const STALE_TRIES: u32 = 2;
+pub(super) const STALE_TRIES: u32 = 2;
 
 /// A request on its way out.
 pub(super) struct Outgoing {
@@ -60,6 +60,7 @@ impl Proxy {
     ) -> Result<Answer, Stop> {
         let pool = &outgoing.pool;
         let retry = &pool.conf.retry;
+        let timeouts = ctx.timeouts(pool);
         let mut tried: Vec<SocketAddr> = Vec::new();
         let mut stale_tries = 0;
         let mut first_attempt = None;
@@ -77,7 +78,7 @@ impl Proxy {
                     // Nobody else is left: the client gets what the last peer said, in its own words.
                     return match (last, failed) {
                         (Some(answer), _) => Ok(*answer),
-                        (None, Some(failure)) => Err(refusal(&failure, pool).into()),
+                        (None, Some(failure)) => Err(refusal(&failure, pool, &timeouts).into()),
                         (None, None) => Err(no_peer(pool).into()),
                     };
                 }
@@ -143,10 +144,10 @@ impl Proxy {
                         Failure::Connect(_) | Failure::Reset(_) | Failure::Broken(_)
                     );
                     if !elsewhere || spent || ctx.record.attempts >= retry.attempts {
-                        return Err(refusal(&failure, pool).into());
+                        return Err(refusal(&failure, pool, &timeouts).into());
                     }
                     let Some(grant) = may_retry(pool) else {
-                        return Err(refusal(&failure, pool).into());
+                        return Err(refusal(&failure, pool, &timeouts).into());
                     };
                     tried.push(address);
                     retry_for = Some((grant, failure.name()));

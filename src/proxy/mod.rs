@@ -1,16 +1,22 @@
 //! The corridor: takes each request through the rooms.
 //!
-//! `model_api` understands, limits, looks up and sends on (`intake` reads the body) · `pass` streams everything else
-//! through · `upgrade` joins connections that leave HTTP · `dispatch` finds a peer (`wait`), asks it (`attempt`) and tries
-//! again elsewhere · `relay` carries the answer to the client · `report` tells the pool how its peers did · `tee` meters
-//! it and fills the cache · `respond` writes answers of our own · `finish` logs and counts.
+//! `admission` asks who it is and what their limits leave · `edge` finds the route and gives answers that it has itself ·
+//! `model_api` understands, looks up and sends on (`intake` reads the body) · `pass` streams everything else through ·
+//! `upgrade` joins connections that leave HTTP · `dispatch` finds a peer (`wait`), asks it (`attempt`; `introduce` says for
+//! whom) and tries again elsewhere · `mirror` sends copies · `relay` carries the answer to the client · `report` tells the
+//! pool how its peers did · `tee` meters it and fills the cache · `respond` writes answers of our own · `finish` logs and
+//! counts.
 
+mod admission;
 mod attempt;
 mod cached;
 mod ctx;
 mod dispatch;
+mod edge;
 mod finish;
 mod intake;
+mod introduce;
+mod mirror;
 mod model_api;
 mod models;
 mod pass;
@@ -53,8 +59,10 @@ impl Handler for Proxy {
 
     async fn handle(&self, session: &mut Session) {
         let mut ctx = Ctx::new(self.live.snapshot(), Instant::now());
-        ctx.identify(session);
-        let mut stopped = self.answer(session, &mut ctx).await;
+        let mut stopped = match ctx.identify(session) {
+            Ok(()) => self.answer(session, &mut ctx).await,
+            Err(stop) => Err(stop),
+        };
         if let Err(Stop::Refused(error)) = &stopped {
             stopped = respond::error(session, &mut ctx, error).await;
         }

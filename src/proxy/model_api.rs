@@ -1,36 +1,41 @@
 //! Requests of the model API: understood, limited, looked up, sent on, metered.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::admission::{authenticate, client_hash, reserve};
 use super::cached::{self, Looked};
 use super::ctx::Ctx;
 use super::dispatch::{Outgoing, Upload};
+use super::edge::{self, Way, find_route};
 use super::stop::Stop;
 use super::tee::{Learn, Tee};
 use super::upgrade::is_upgrade;
 use super::{Proxy, intake};
-use crate::admit::{Identified, Need, Reservation, Subject, presented_key};
+use crate::admit::Need;
 use crate::balance::Demand;
-use crate::config::model::Dimension;
 use crate::front::Session;
 use crate::llm::Endpoint;
 use crate::llm::error::ApiError;
 use crate::llm::request::RequestView;
 use crate::metrics::events;
-use crate::route::{Question, Route};
-use crate::state::Pool;
 
 impl Proxy {
     /// Answers one request.
     pub(super) async fn answer(&self, session: &mut Session, ctx: &mut Ctx) -> Result<(), Stop> {
-        authenticate(session, ctx)?;
+        let known = authenticate(session, ctx);
         let head = session.head();
-        match Endpoint::of(&head.method, ctx.path(session)) {
+        let endpoint = Endpoint::of(&head.method, ctx.path(session));
+        if ctx.snapshot.routes.decides_early()
+            && let Some(route) = edge::early(session, ctx, endpoint.is_some(), known.is_err())?
+        {
+            return edge::answer(session, ctx, &route).await;
+        }
+        known?;
+        let head = session.head();
+        match endpoint {
             Some(endpoint) => self.model_api(session, ctx, endpoint).await,
             None if is_upgrade(head) => self.upgrade(session, ctx).await,
             None if self.merges_models(session, ctx) => self.models(session, ctx).await,
@@ -44,12 +49,18 @@ impl Proxy {
         ctx: &mut Ctx,
         endpoint: Endpoint,
     ) -> Result<(), Stop> {
-        let body = intake::read(session, ctx, ctx.snapshot.config.max_body).await?;
+        let body = intake::read(session, ctx, edge::largest_body(session, ctx)).await?;
         let view = parse(endpoint, &body).await;
         let model = view.as_ref().and_then(|view| view.model.as_deref());
         ctx.record.model = model.map(str::to_owned);
         ctx.record.stream = view.as_ref().is_some_and(|view| view.stream);
-        let (route, pool) = find_route(session, ctx, model)?;
+        let (route, pool) = match find_route(session, ctx, model)? {
+            Way::Peer(route, pool) => (route, pool),
+            Way::Here(route) => return edge::answer(session, ctx, &route).await,
+        };
+        if let Some(cap) = route.max_body.filter(|cap| body.len() as u64 > *cap) {
+            return Err(ApiError::body_too_large(cap).into());
+        }
 
         let text_bytes = view
             .as_ref()
@@ -81,7 +92,7 @@ impl Proxy {
                 ended => {
                     // Nothing went to a peer.
                     if let Some(mut reservation) = reservation {
-                        reservation.answered_from_cache();
+                        reservation.answered_here();
                     }
                     return ended.map(|_| ());
                 }
@@ -99,6 +110,11 @@ impl Proxy {
             upload: Upload::Whole(body),
             pool: Arc::clone(&pool),
         };
+        let whole = match &outgoing.upload {
+            Upload::Whole(body) => Some(body),
+            Upload::Streaming => None,
+        };
+        self.mirror(session, ctx, &route, &outgoing.demand, whole);
         let answer = match self.dispatch(session, ctx, &outgoing).await {
             Ok(answer) => answer,
             Err(stop) => {
@@ -152,114 +168,6 @@ async fn parse(endpoint: Endpoint, body: &Bytes) -> Option<RequestView> {
     let body = body.clone();
     let parsed = tokio::task::spawn_blocking(move || RequestView::parse(endpoint, &body).ok());
     parsed.await.ok().flatten()
-}
-
-/// Who asks?
-fn authenticate(session: &Session, ctx: &mut Ctx) -> Result<(), Stop> {
-    match ctx
-        .snapshot
-        .keys
-        .identify(presented_key(&session.head().headers))
-    {
-        Identified::Open => Ok(()),
-        Identified::Known(client) => {
-            ctx.client = Some(client);
-            Ok(())
-        }
-        Identified::Missing => Err(ApiError::missing_key().into()),
-        Identified::Unknown => Err(ApiError::unknown_key().into()),
-    }
-}
-
-/// Which pool?
-pub(super) fn find_route(
-    session: &Session,
-    ctx: &mut Ctx,
-    model: Option<&str>,
-) -> Result<(Arc<Route>, Arc<Pool>), Stop> {
-    let path = ctx.path(session);
-    let head = session.head();
-    let header = head.headers.get(http::header::HOST);
-    // A target with a host of its own overrules `Host`: RFC 9112, 3.2.2.
-    let host = head
-        .uri
-        .host()
-        .or(header.and_then(|host| host.to_str().ok()));
-    let question = Question {
-        host,
-        path,
-        method: &head.method,
-        headers: &head.headers,
-        model,
-        tenant: ctx.client.as_ref().map(|client| client.tenant.as_str()),
-    };
-    let found = ctx.snapshot.routes.find(&question).cloned();
-    let pool = found
-        .as_ref()
-        .and_then(|route| ctx.snapshot.pools.get(route.pool()))
-        .cloned();
-    match (found, pool) {
-        (Some(route), Some(pool)) => {
-            ctx.route = Some(Arc::clone(&route));
-            Ok((route, pool))
-        }
-        _ => Err(ApiError::no_route(path, model).into()),
-    }
-}
-
-/// How much may they still send? `None` when no limit is configured.
-pub(super) fn reserve(ctx: &mut Ctx, need: Need) -> Result<Option<Reservation>, Stop> {
-    if ctx.snapshot.config.limits.is_empty() {
-        return Ok(None);
-    }
-    let address;
-    let subject = match &ctx.client {
-        Some(client) => Subject::from(client.as_ref()),
-        None => {
-            address = ctx.client_ip.map(network).unwrap_or_default();
-            Subject {
-                key: &address,
-                tenant: "",
-                tier: None,
-            }
-        }
-    };
-    let now = Instant::now();
-    match ctx.snapshot.limiter.reserve(&subject, need, now) {
-        Ok(reservation) => {
-            events::limit_decision("none", "admitted");
-            ctx.headers.extend(reservation.headers(now).pairs());
-            Ok(Some(reservation))
-        }
-        Err(denied) => {
-            let dimension = match denied.dimension {
-                Dimension::Key => "key",
-                Dimension::Tenant => "tenant",
-            };
-            events::limit_decision(dimension, "refused");
-            ctx.record.limit_bound = Some(dimension);
-            ctx.headers.extend(denied.rates.pairs());
-            Err(ApiError::rate_limited(&denied.to_string(), denied.retry_after).into())
-        }
-    }
-}
-
-/// Whose limits an address counts for: a host's own in IPv4, the /64 that one customer has in IPv6.
-fn network(ip: IpAddr) -> String {
-    match ip {
-        IpAddr::V4(ip) => ip.to_string(),
-        IpAddr::V6(ip) => {
-            let prefix = u128::from(ip) & !u128::from(u64::MAX);
-            format!("{}/64", Ipv6Addr::from(prefix))
-        }
-    }
-}
-
-/// What `ip_hash` goes by. Unkeyed, so that a restart and a second host send a client to the same peer.
-pub(super) fn client_hash(ctx: &Ctx) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    ctx.client_ip.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Says how the answer came about.

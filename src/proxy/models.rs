@@ -8,6 +8,7 @@ use pingora::http::RequestHeader;
 use tokio::task::JoinSet;
 
 use super::ctx::Ctx;
+use super::edge::find_route;
 use super::stop::Stop;
 use super::{Proxy, intake, respond};
 use crate::admit::Need;
@@ -34,7 +35,9 @@ impl Proxy {
     }
 
     pub(super) async fn models(&self, session: &mut Session, ctx: &mut Ctx) -> Result<(), Stop> {
-        let _held = super::model_api::reserve(ctx, Need::default())?;
+        // The list is everybody's; where a route takes it, that one's limits count as well.
+        let _ = find_route(session, ctx, None);
+        let _held = super::admission::reserve(ctx, Need::default())?;
         // Whoever sends one with a GET means nothing by it, but it must not be taken for the next request.
         intake::read(session, ctx, ctx.snapshot.config.max_body).await?;
         let mut asked = JoinSet::new();
@@ -50,7 +53,7 @@ impl Proxy {
             let Pick::Lease(lease) = pool.balance.pick(&demand, &[], Instant::now()) else {
                 continue;
             };
-            let mut timeouts = pool.conf.timeouts;
+            let mut timeouts = ctx.timeouts(pool);
             timeouts.total = timeouts.total.min(LIST_LIMIT);
             let client = Arc::clone(&self.client);
             asked.spawn(async move { (order, list(&client, lease, timeouts).await) });

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use super::Proxy;
+use super::admission::{client_hash, reserve};
 use super::ctx::Ctx;
 use super::dispatch::{Outgoing, Upload};
-use super::model_api::{client_hash, dispatch_headers, find_route, reserve};
+use super::edge::{self, Way, find_route};
+use super::model_api::dispatch_headers;
 use super::stop::Stop;
 use super::tee::Tee;
+use super::{Proxy, intake};
 use crate::admit::Need;
 use crate::balance::Demand;
 use crate::front::Session;
@@ -15,9 +17,16 @@ use crate::state::Pool;
 
 impl Proxy {
     pub(super) async fn pass(&self, session: &mut Session, ctx: &mut Ctx) -> Result<(), Stop> {
-        let (_, pool) = find_route(session, ctx, None)?;
+        let (route, pool) = match find_route(session, ctx, None)? {
+            Way::Peer(route, pool) => (route, pool),
+            Way::Here(route) => return edge::answer(session, ctx, &route).await,
+        };
+        intake::announced(session, ctx)?;
         let reservation = reserve(ctx, Need::default())?;
         let outgoing = unmetered(ctx, &pool);
+        if session.body_done() {
+            self.mirror(session, ctx, &route, &outgoing.demand, None);
+        }
         let answer = self.dispatch(session, ctx, &outgoing).await?;
         dispatch_headers(ctx);
         self.relay(session, ctx, &pool, answer, &mut Tee::opaque(reservation))

@@ -1,5 +1,7 @@
 //! Carries an answer to the client, each part as it comes.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use pingora::http::ResponseHeader;
@@ -8,6 +10,7 @@ use super::Proxy;
 use super::attempt::forward;
 use super::ctx::Ctx;
 use super::dispatch::Answer;
+use super::intake::within_cap;
 use super::report::{failed, failure_error, report_failure, report_success};
 use super::stop::Stop;
 use super::tee::Tee;
@@ -15,6 +18,7 @@ use crate::balance::Lease;
 use crate::exchange::{Failure, strip_hop_by_hop};
 use crate::front::Session;
 use crate::metrics::events::{self, AbortStage};
+use crate::route::Route;
 use crate::state::Pool;
 
 impl Proxy {
@@ -45,6 +49,9 @@ impl Proxy {
         let gone = |_| Stop::ClientGone(AbortStage::MidStream);
         let mut head = client_head(ctx, head);
         super::respond::own_headers(ctx, &mut head).map_err(|_| Stop::CutOff)?;
+        if let Some(route) = &ctx.route {
+            super::respond::edit(&mut head, &route.rewrite.response);
+        }
         let has_length = head.headers.contains_key(CONTENT_LENGTH);
         session.begin(head);
         while !exchange.is_done() {
@@ -54,6 +61,11 @@ impl Proxy {
                 // The head goes with the first part of the body where that is there, and ahead of it where it is not.
                 sent = session.body_or_gone() => {
                     let part = sent.map_err(gone)?.unwrap_or_default();
+                    if within_cap(session, ctx).is_err() {
+                        // The answer has begun: there is no other way left to say so.
+                        ctx.record.error_type = "caller_too_large";
+                        return Err(Stop::CutOff);
+                    }
                     if upload == Sender::Heard && forward(session, &mut exchange, part).await.is_err() {
                         // The peer may answer in full without wanting the rest.
                         upload = Sender::Ignored;
@@ -133,7 +145,7 @@ async fn broke(
     if let Some(lease) = lease {
         report_failure(pool, lease, failure);
     }
-    let error = failure_error(failure, &pool.conf.timeouts);
+    let error = failure_error(failure, &ctx.timeouts(pool));
     ctx.record.error_type = super::respond::error_type(&error);
     if !can_tell {
         return Err(Stop::CutOff);
@@ -153,7 +165,8 @@ fn client_head(ctx: &Ctx, mut head: ResponseHeader) -> ResponseHeader {
     for name in strip_hop_by_hop(&head.headers) {
         head.remove_header(&name);
     }
-    if !ctx.snapshot.config.limits.is_empty() {
+    let own_limits = |route: &Arc<Route>| !route.limits.is_empty();
+    if !ctx.snapshot.config.limits.is_empty() || ctx.route.as_ref().is_some_and(own_limits) {
         provider_limits(&mut head);
     }
     head

@@ -100,10 +100,10 @@ pub(super) fn failed(status: u16) -> bool {
 }
 
 /// What the client is told when the last attempt failed.
-pub(super) fn refusal(failure: &Failure, pool: &Pool) -> ApiError {
+pub(super) fn refusal(failure: &Failure, pool: &Pool, timeouts: &Timeouts) -> ApiError {
     match failure {
         Failure::Connect(_) => no_peer(pool),
-        _ => failure_error(failure, &pool.conf.timeouts),
+        _ => failure_error(failure, timeouts),
     }
 }
 

@@ -9,6 +9,7 @@ use super::stop::Stop;
 use crate::front::Session;
 use crate::llm::error::ApiError;
 use crate::metrics::events::AbortStage;
+use crate::route::HeaderEdits;
 
 /// Writes `error` in the client's envelope. The connection stays usable unless something else spoke against it.
 ///
@@ -49,6 +50,27 @@ pub(super) async fn write(
     body: Bytes,
 ) -> Result<(), Stop> {
     let head = head(ctx, status, content_type, body.len()).map_err(|_| Stop::CutOff)?;
+    send(session, head, body).await
+}
+
+/// Writes an answer that a peer gave before, changed as its route has it.
+///
+/// # Errors
+/// The client left.
+pub(super) async fn replay(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    content_type: &str,
+    body: Bytes,
+) -> Result<(), Stop> {
+    let mut head = head(ctx, 200, content_type, body.len()).map_err(|_| Stop::CutOff)?;
+    if let Some(route) = &ctx.route {
+        edit(&mut head, &route.rewrite.response);
+    }
+    send(session, head, body).await
+}
+
+async fn send(session: &mut Session, head: ResponseHeader, body: Bytes) -> Result<(), Stop> {
     session.begin(head);
     let gone = |_| Stop::ClientGone(AbortStage::MidStream);
     session.write(body, true).await.map_err(gone)
@@ -72,6 +94,22 @@ pub(super) fn own_headers(ctx: &mut Ctx, head: &mut ResponseHeader) -> Result<()
         head.insert_header(name, value)?;
     }
     Ok(())
+}
+
+/// Makes a route's changes.
+pub(super) fn edit(head: &mut ResponseHeader, edits: &HeaderEdits) {
+    if edits.is_empty() {
+        return;
+    }
+    for name in edits.removed() {
+        head.remove_header(name);
+    }
+    for (name, value) in edits.set() {
+        let _ = head.insert_header(name.clone(), value.clone());
+    }
+    for (name, value) in edits.added() {
+        let _ = head.append_header(name.clone(), value.clone());
+    }
 }
 
 /// The word for metrics and logs: a closed vocabulary that says whose doing it was.

@@ -6,8 +6,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use pingora::http::ResponseHeader;
 
+use super::admission::Held;
 use super::cached::Fill;
-use crate::admit::Reservation;
 use crate::balance::Lease;
 use crate::llm::answer::AnswerFacts;
 use crate::llm::meter::StreamMeter;
@@ -24,7 +24,7 @@ pub(super) struct Tee {
     kind: Kind,
     status: u16,
     fill: Option<Fill>,
-    reservation: Option<Reservation>,
+    reservation: Option<Held>,
     learn: Option<Learn>,
     first_token: Option<Instant>,
     last_token: Option<Instant>,
@@ -59,14 +59,14 @@ pub(super) struct Learn {
 
 impl Tee {
     /// For answers that mean nothing to us.
-    pub(super) fn opaque(reservation: Option<Reservation>) -> Self {
+    pub(super) fn opaque(reservation: Option<Held>) -> Self {
         Self::new(Kind::Opaque, reservation, None, None)
     }
 
     /// For answers of a model API.
     pub(super) fn metering(
         endpoint: Endpoint,
-        reservation: Option<Reservation>,
+        reservation: Option<Held>,
         learn: Learn,
         fill: Option<Fill>,
     ) -> Self {
@@ -75,7 +75,7 @@ impl Tee {
 
     fn new(
         kind: Kind,
-        reservation: Option<Reservation>,
+        reservation: Option<Held>,
         learn: Option<Learn>,
         fill: Option<Fill>,
     ) -> Self {

@@ -7,10 +7,12 @@ use http::{HeaderValue, Method, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::Proxy;
-use super::attempt::introduce;
+use super::admission::reserve;
 use super::ctx::Ctx;
 use super::dispatch::{Answer, watching};
-use super::model_api::{dispatch_headers, find_route, reserve};
+use super::edge::{self, Way, find_route};
+use super::introduce::introduce;
+use super::model_api::dispatch_headers;
 use super::pass::unmetered;
 use super::report::{no_peer, refusal, report_failure, report_status, report_success};
 use super::stop::Stop;
@@ -24,7 +26,11 @@ use crate::wire::tunnel;
 impl Proxy {
     /// Asks a peer to switch protocols and, if it does, joins the two connections. Whatever else it answers is passed on.
     pub(super) async fn upgrade(&self, session: &mut Session, ctx: &mut Ctx) -> Result<(), Stop> {
-        let (_, pool) = find_route(session, ctx, None)?;
+        let (route, pool) = match find_route(session, ctx, None)? {
+            Way::Peer(route, pool) => (route, pool),
+            Way::Here(route) => return edge::answer(session, ctx, &route).await,
+        };
+        let timeouts = ctx.timeouts(&pool);
         // Counts against concurrency limits as long as the connection lives.
         let reservation = reserve(ctx, Need::default())?;
         let outgoing = unmetered(ctx, &pool);
@@ -35,9 +41,8 @@ impl Proxy {
         ctx.record.upstream = Some(lease.addr().to_string());
         ctx.overhead_ends("proxied");
         let began = Instant::now();
-        let head = peer_head(session, ctx);
+        let head = peer_head(session, ctx)?;
         let asking = async {
-            let timeouts = pool.conf.timeouts;
             let mut exchange = self.client.open(lease.addr(), timeouts, began).await?;
             let answer = exchange.ask(&head, bytes::Bytes::new()).await?;
             Ok((exchange, answer))
@@ -48,7 +53,7 @@ impl Proxy {
             Ok(asked) => asked,
             Err(failure) => {
                 report_failure(&pool, &mut lease, &failure);
-                return Err(refusal(&failure, &pool).into());
+                return Err(refusal(&failure, &pool, &timeouts).into());
             }
         };
         report_status(&pool, &mut lease, &head);
@@ -64,29 +69,30 @@ impl Proxy {
             let mut tee = Tee::opaque(reservation);
             return self.relay(session, ctx, &pool, answer, &mut tee).await;
         }
-        session.begin(switched(ctx, head)?);
+        let mut head = switched(ctx, head)?;
+        super::respond::edit(&mut head, &route.rewrite.response);
+        session.begin(head);
         let gone = |_| Stop::ClientGone(AbortStage::MidStream);
         session.flush().await.map_err(gone)?;
         ctx.record.first_byte = Some(ctx.start.elapsed());
         let Some(client) = session.take_connection() else {
             return Err(Stop::CutOff);
         };
-        let idle = pool.conf.timeouts.between_chunks;
-        let (_, sent) = tunnel(client, exchange.into_connection(), idle).await;
+        let (_, sent) = tunnel(client, exchange.into_connection(), timeouts.between_chunks).await;
         session.count_sent(sent);
         report_success(&pool, &mut lease);
         Ok(())
     }
 }
 
-fn peer_head(session: &Session, ctx: &Ctx) -> Box<RequestHeader> {
+fn peer_head(session: &Session, ctx: &mut Ctx) -> Result<Box<RequestHeader>, Stop> {
     let mut head = upstream_head(session.head(), Some(0));
     if let Some(protocol) = session.head().headers.get(UPGRADE) {
         let _ = head.insert_header(UPGRADE, protocol.clone());
         let _ = head.insert_header("connection", HeaderValue::from_static("upgrade"));
     }
-    introduce(&mut head, ctx);
-    head
+    introduce(&mut head, session, ctx)?;
+    Ok(head)
 }
 
 fn switched(ctx: &mut Ctx, mut head: ResponseHeader) -> Result<ResponseHeader, Stop> {

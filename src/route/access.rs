@@ -22,6 +22,11 @@ impl Access {
         }
     }
 
+    /// Whether everybody may, so that nobody needs to be asked.
+    pub fn is_open(&self) -> bool {
+        self.allow.is_empty() && self.deny.is_empty()
+    }
+
     /// Whether a client at `ip` may use the route; if not, the answer is 403.
     pub fn admits(&self, ip: IpAddr) -> bool {
         !self.deny.contains(ip) && (self.allow.is_empty() || self.allow.contains(ip))

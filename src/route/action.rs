@@ -73,6 +73,16 @@ impl Route {
         })
     }
 
+    /// Whether it asks no peer.
+    pub fn answers(&self) -> bool {
+        !matches!(self.action, Action::Pool { .. })
+    }
+
+    /// Whether it can refuse or answer a request by its head.
+    pub(super) fn decides_early(&self) -> bool {
+        self.answers() || !self.access.is_open() || self.max_body.is_some()
+    }
+
     /// Name of its pool; empty where it answers itself.
     pub fn pool(&self) -> &str {
         match &self.action {

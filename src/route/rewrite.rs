@@ -31,14 +31,18 @@ impl Rewrite {
         }
     }
 
+    /// Whether paths are changed.
+    pub fn changes_path(&self) -> bool {
+        self.strip.is_some() || self.add.is_some()
+    }
+
     /// The path and query to ask a peer for. Only the front of the path is touched; the rest goes on as it was written. A path
     /// that does not begin with the prefix, as whole segments, keeps its front. `*`, the target of `OPTIONS *`, stays.
     ///
     /// # Errors
     /// Where the route changes paths and this one has a `..` segment, escaped or not.
     pub fn target<'a>(&self, path_and_query: &'a str) -> Result<Cow<'a, str>, BadTarget> {
-        let changes = self.strip.is_some() || self.add.is_some();
-        if !changes || !path_and_query.starts_with('/') {
+        if !self.changes_path() || !path_and_query.starts_with('/') {
             return Ok(Cow::Borrowed(path_and_query));
         }
         let path = path_and_query.split(['?', '#']).next().unwrap_or_default();

@@ -11,18 +11,26 @@ use crate::config::model::Config;
 #[derive(Debug, Clone)]
 pub struct RouteTable {
     rows: Vec<Arc<Route>>,
+    decides_early: bool,
 }
 
 impl RouteTable {
     /// The table of a configuration.
     pub fn new(config: &Config) -> Self {
         let rows = config.routes.iter();
+        let rows: Vec<Arc<Route>> = rows
+            .filter_map(|route| Route::new(route, config))
+            .map(Arc::new)
+            .collect();
         Self {
-            rows: rows
-                .filter_map(|route| Route::new(route, config))
-                .map(Arc::new)
-                .collect(),
+            decides_early: rows.iter().any(|route| route.decides_early()),
+            rows,
         }
+    }
+
+    /// Whether any route has something to say before a request's body is read. Where none has, nobody needs to look.
+    pub fn decides_early(&self) -> bool {
+        self.decides_early
     }
 
     /// The first route that takes a request; `None` where none does.
@@ -33,6 +41,15 @@ impl RouteTable {
         self.rows
             .iter()
             .find(|route| route.matcher.matches(question, host))
+    }
+
+    /// The route that takes a request whatever its model is; `None` where that has a say, or no route takes it.
+    pub fn decided(&self, question: &Question<'_>) -> Option<&Arc<Route>> {
+        let host = question.host.map(host::bare);
+        self.rows
+            .iter()
+            .find(|route| route.matcher.matches_but_for_model(question, host))
+            .filter(|route| route.matcher.takes_any_model())
     }
 
     /// Every route that may take a request whose model is not known yet, first to last.

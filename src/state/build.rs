@@ -5,8 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use tokio::sync::Semaphore;
+
 use super::listeners::listeners;
-use super::snapshot::{Pool, Snapshot};
+use super::snapshot::{Pool, RouteLive, Snapshot};
 use crate::admit::{KeyTable, Limiter, Queue};
 use crate::balance;
 use crate::cache::{Cache, Embedder};
@@ -14,6 +16,10 @@ use crate::config::model::{self, AccessLogTo, Config, LogFormat};
 use crate::metrics::access_log::{AccessLog, Format};
 use crate::metrics::error_log;
 use crate::route::RouteTable;
+use crate::util::ranges::Ranges;
+
+/// Bytes of request bodies that copies of one route hold at once.
+const MOST_COPIED: usize = 64 * 1024 * 1024;
 
 /// Builds the snapshot of `config`, taking over from `old` whatever stays.
 ///
@@ -35,6 +41,8 @@ pub(super) fn build(config: Config, old: Option<&Snapshot>, now: Instant) -> io:
         routes: RouteTable::new(&config),
         keys: KeyTable::new(config.keys.as_deref(), &config.tiers),
         limiter: Arc::new(limiter),
+        routes_live: routes_live(&config, old),
+        trusted: Ranges::new(&config.client.trusted_proxies),
         // Last: it changes the queues in place.
         pools: pools(&config, old, now),
         listeners,
@@ -68,6 +76,26 @@ fn error_log(conf: &model::ErrorLog) -> io::Result<error_log::Prepared> {
 
 fn in_section(section: &'static str) -> impl Fn(io::Error) -> io::Error {
     move |error| io::Error::new(error.kind(), format!("{section}: {error}"))
+}
+
+fn routes_live(config: &Config, old: Option<&Snapshot>) -> HashMap<String, RouteLive> {
+    let routes = config.routes.iter();
+    routes
+        .filter(|route| !route.limits.is_empty() || route.mirror.is_some())
+        .map(|route| {
+            let live = match old.and_then(|old| old.routes_live.get(&route.name)) {
+                Some(before) => RouteLive {
+                    limiter: Arc::new(Limiter::reconfigured(&before.limiter, &route.limits)),
+                    copies: Arc::clone(&before.copies),
+                },
+                None => RouteLive {
+                    limiter: Arc::new(Limiter::new(&route.limits)),
+                    copies: Arc::new(Semaphore::new(MOST_COPIED)),
+                },
+            };
+            (route.name.clone(), live)
+        })
+        .collect()
 }
 
 fn pools(config: &Config, old: Option<&Snapshot>, now: Instant) -> HashMap<String, Arc<Pool>> {

@@ -16,5 +16,5 @@ mod watch;
 pub use live::{LastRead, Live, Refused, Reloaded};
 pub use probe::probe_forever;
 pub use resolve::resolve_forever;
-pub use snapshot::{Pool, Snapshot};
+pub use snapshot::{Pool, RouteLive, Snapshot};
 pub use watch::watch_forever;

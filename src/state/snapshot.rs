@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use crate::admit::{KeyTable, Limiter, Queue};
 use crate::balance;
 use crate::cache::Cache;
@@ -11,6 +13,7 @@ use crate::config::model::{self, Config};
 use crate::front::Rules;
 use crate::metrics::access_log::AccessLog;
 use crate::route::RouteTable;
+use crate::util::ranges::Ranges;
 
 /// Everything a request needs, as of one configuration. A request loads it once and keeps it to its end.
 pub struct Snapshot {
@@ -20,6 +23,10 @@ pub struct Snapshot {
     pub config: Config,
     /// Which pool a request goes to.
     pub routes: RouteTable,
+    /// What routes have that outlives a configuration, by name. Only routes with limits of their own or a mirror are here.
+    pub routes_live: HashMap<String, RouteLive>,
+    /// Proxies that are believed about whom they speak for.
+    pub trusted: Ranges,
     /// Who may send.
     pub keys: KeyTable,
     /// How much they may send.
@@ -32,6 +39,14 @@ pub struct Snapshot {
     pub caches: HashMap<String, Arc<Cache>>,
     /// Where lines about requests go.
     pub access_log: AccessLog,
+}
+
+/// What a route has that outlives a configuration.
+pub struct RouteLive {
+    /// How much may be sent to it.
+    pub limiter: Arc<Limiter>,
+    /// Room for copies of its requests, in bytes of their bodies.
+    pub copies: Arc<Semaphore>,
 }
 
 /// A pool with its waiting room.

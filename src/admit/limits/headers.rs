@@ -48,6 +48,18 @@ impl RateHeaders {
         requests.into_iter().chain(tokens).flatten()
     }
 
+    /// The tighter of both, of each kind.
+    #[must_use]
+    pub fn tightest(mut self, other: Self) -> Self {
+        if let Some(standing) = other.requests {
+            self.add_requests(standing);
+        }
+        if let Some(standing) = other.tokens {
+            self.add_tokens(standing);
+        }
+        self
+    }
+
     pub(super) fn add_requests(&mut self, standing: Standing) {
         self.requests = Some(tighter(self.requests, standing));
     }
@@ -133,6 +145,24 @@ mod tests {
     fn a_part_of_a_millisecond_is_rounded_up() {
         assert_eq!(openai_duration(Duration::from_nanos(1)), "1ms");
         assert_eq!(openai_duration(Duration::from_nanos(999_000_001)), "1s");
+    }
+
+    #[test]
+    fn of_two_reports_the_tighter_of_each_kind_is_told() {
+        let report = |requests: u64, tokens: u64| {
+            let standing = |remaining| Standing {
+                limit: 100,
+                remaining,
+                reset: Duration::ZERO,
+            };
+            RateHeaders {
+                requests: Some(standing(requests)),
+                tokens: (tokens > 0).then(|| standing(tokens)),
+            }
+        };
+        assert_eq!(report(5, 9).tightest(report(7, 3)), report(5, 3));
+        assert_eq!(report(7, 0).tightest(report(5, 9)), report(5, 9));
+        assert_eq!(report(7, 9).tightest(RateHeaders::default()), report(7, 9));
     }
 
     #[test]

@@ -205,6 +205,43 @@ fn a_body_may_be_as_large_as_the_most_generous_route_it_may_take() {
     assert_eq!((names("/v1/chat"), names("/other")), (3, 1));
 }
 
+#[test]
+fn a_route_is_decided_once_no_model_can_lead_elsewhere() {
+    let table = table(
+        "  - {name: old, match: {path: /old}, redirect: {to: /new}}\n  - {name: m, match: {path: /v1/*, model: m}, pool: a}\n  - {name: rest, pool: a}\n",
+    );
+    let decided = |path| {
+        let asked = Asked::path(path);
+        let route = table.decided(&asked.question());
+        route.map(|route| route.name.as_str())
+    };
+    assert_eq!(decided("/old"), Some("old"));
+    assert_eq!(decided("/v1/chat"), None);
+    assert_eq!(decided("/x"), Some("rest"));
+}
+
+#[test]
+fn only_what_a_head_can_decide_is_looked_at_early() {
+    for (route, early) in [
+        (
+            "{pool: a, cache: c, timeouts: {total: 1s}, limits: [{per: key, requests: 1/s}]}",
+            false,
+        ),
+        (
+            "{match: {model: m}, pool: a, rewrite: {path: {add_prefix: /x}}, mirror: {pool: b, share: 1}}",
+            false,
+        ),
+        ("{pool: a, deny: [10.0.0.1]}", true),
+        ("{pool: a, allow: [10.0.0.1]}", true),
+        ("{pool: a, max_body: 1}", true),
+        ("{respond: {}}", true),
+        ("{redirect: {to: /x}}", true),
+    ] {
+        let text = format!("  - {route}\ncaches: {{c: {{}}}}\n");
+        assert_eq!(table(&text).decides_early(), early, "{route}");
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_found_is_always_a_candidate(

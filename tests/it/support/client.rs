@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::{HeaderMap, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
@@ -79,6 +79,33 @@ pub async fn begin(
         .body(Full::new(Bytes::copy_from_slice(body)))
         .expect("a valid request");
     sender.send_request(request).await.map_err(io::Error::other)
+}
+
+/// One request over HTTP/2 with prior knowledge; `uri` names the host.
+pub async fn send_h2(
+    address: SocketAddr,
+    method: &str,
+    uri: &str,
+    body: &[u8],
+) -> io::Result<Answer> {
+    let stream = TokioIo::new(TcpStream::connect(address).await?);
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream)
+            .await
+            .map_err(io::Error::other)?;
+    tokio::spawn(connection);
+    let request = Request::builder().method(method).uri(uri);
+    let request = request
+        .body(Full::new(Bytes::copy_from_slice(body)))
+        .expect("a valid request");
+    let answer = sender.send_request(request).await;
+    let (head, body) = answer.map_err(io::Error::other)?.into_parts();
+    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    Ok(Answer {
+        status: head.status,
+        headers: head.headers,
+        body,
+    })
 }
 
 pub async fn get(address: SocketAddr, path: &str) -> io::Result<Answer> {

@@ -131,6 +131,7 @@ impl Gate {
                 "tollgate_queue_tokens",
                 "tollgate_peer_inflight_requests",
                 "tollgate_ratelimit_inflight_requests",
+                "tollgate_mirror_inflight_requests",
             ]
             .iter()
             .all(|gauge| {
@@ -184,6 +185,11 @@ impl Gate {
     /// What it wrote to standard output: the access log unless configured otherwise.
     pub fn stdout(&self) -> String {
         fs::read_to_string(self.folder.path().join("stdout")).expect("file")
+    }
+
+    /// Waits until the access log says `text`.
+    pub async fn has_logged(&self, text: &str) {
+        until(text, || async { self.stdout().contains(text) }).await;
     }
 
     /// What it logged.

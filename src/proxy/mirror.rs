@@ -1,0 +1,131 @@
+//! Copies of requests for another pool, whose answers nobody gets.
+//!
+//! A copy is an exchange of its own on a task of its own: it neither delays nor breaks the request that it was taken from,
+//! outlives its client, and dies with the process.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use pingora::http::RequestHeader;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::Proxy;
+use super::ctx::Ctx;
+use super::dispatch::STALE_TRIES;
+use super::report::{failed, report_failure, report_status, report_success};
+use crate::balance::{Demand, Lease, Pick};
+use crate::config::model::Priority;
+use crate::exchange::{Client, Failure};
+use crate::front::Session;
+use crate::metrics::events::{self, Mirroring};
+use crate::route::Route;
+use crate::state::Pool;
+
+/// What every copy takes of its route's room, however small its body is, in bytes: that bounds their number as well.
+const LEAST: usize = 1024 * 1024;
+
+impl Proxy {
+    /// Sends a copy of a request on its way, if its route has a mirror and the dice say so. `body` is held whole; `None` for a
+    /// request that has none.
+    pub(super) fn mirror(
+        &self,
+        session: &Session,
+        ctx: &mut Ctx,
+        route: &Route,
+        demand: &Demand,
+        body: Option<&Bytes>,
+    ) {
+        let Some(mirror) = &route.mirror else { return };
+        if !mirror.takes(fastrand::u64(..)) {
+            return;
+        }
+        let Some((permit, pool, lease)) = place(ctx, route, &mirror.pool, demand, body) else {
+            return events::mirrored(&route.name, "skipped");
+        };
+        let Ok(head) = self.peer_head(session, ctx, body.map(Bytes::len)) else {
+            return;
+        };
+        let (client, route) = (Arc::clone(&self.client), route.name.clone());
+        let body = body.cloned().unwrap_or_default();
+        tokio::spawn(async move {
+            let _out = (permit, Mirroring::begin());
+            let result = match ask(&client, &pool, lease, &head, body).await {
+                Ok(()) => "answered",
+                Err(failure) => {
+                    log::info!("copy for pool {}: {failure}", pool.conf.name);
+                    "failed"
+                }
+            };
+            events::mirrored(&route, result);
+        });
+    }
+}
+
+/// Room for the copy and a peer for it; `None` where one is missing. Nobody waits for a copy, and no copy goes before those
+/// who wait for a peer.
+fn place(
+    ctx: &Ctx,
+    route: &Route,
+    pool: &str,
+    demand: &Demand,
+    body: Option<&Bytes>,
+) -> Option<(OwnedSemaphorePermit, Arc<Pool>, Lease)> {
+    let room = &ctx.snapshot.routes_live.get(&route.name)?.copies;
+    let bytes = body.map_or(0, Bytes::len).max(LEAST);
+    let permit = Arc::clone(room)
+        .try_acquire_many_owned(u32::try_from(bytes).ok()?)
+        .ok()?;
+    let pool = ctx.snapshot.pools.get(pool)?;
+    if !pool.queue.may_pass(Priority::Low) {
+        return None;
+    }
+    match pool.balance.pick(demand, &[], Instant::now()) {
+        Pick::Lease(lease) => Some((permit, Arc::clone(pool), lease)),
+        _ => None,
+    }
+}
+
+/// Asks the peer and reads its answer away.
+async fn ask(
+    client: &Client,
+    pool: &Pool,
+    mut lease: Lease,
+    head: &RequestHeader,
+    body: Bytes,
+) -> Result<(), Failure> {
+    let answered = answer(client, pool, &mut lease, head, body).await;
+    if let Err(failure) = &answered {
+        report_failure(pool, &mut lease, failure);
+    }
+    answered
+}
+
+async fn answer(
+    client: &Client,
+    pool: &Pool,
+    lease: &mut Lease,
+    head: &RequestHeader,
+    body: Bytes,
+) -> Result<(), Failure> {
+    let began = Instant::now();
+    let mut stale_tries = 0;
+    let (mut exchange, answer) = loop {
+        let mut exchange = client.open(lease.addr(), pool.conf.timeouts, began).await?;
+        match exchange.ask(head, body.clone()).await {
+            Ok(answer) => break (exchange, answer),
+            // The peer had closed an idle connection, which says nothing about it.
+            Err(Failure::Reset(_)) if exchange.reused() && stale_tries < STALE_TRIES => {
+                stale_tries += 1;
+            }
+            Err(failure) => return Err(failure),
+        }
+    };
+    report_status(pool, lease, &answer);
+    while !exchange.is_done() && exchange.chunk().await?.is_some() {}
+    if !failed(answer.status.as_u16()) {
+        report_success(pool, lease);
+    }
+    exchange.release(client);
+    Ok(())
+}
