@@ -3,18 +3,19 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method, Version};
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT};
+use http::{HeaderMap, Method, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::time::timeout;
 
 use super::date::date;
 use super::rules::BODY_GRACE;
-use super::session::ClientError;
+use super::session::{ClientError, Whole};
 use super::{Refusal, Rules};
+use crate::util::fields::Fields;
 use crate::wire::{
-    Conn, Decoded, Decoder, Framing, HeadLimits, Malformed, chunk_start, last_chunk, parse_request,
-    request_framing, response_head,
+    Conn, Decoded, Decoder, Framing, HeadLimits, Malformed, chunk_start, field, last_chunk,
+    parse_request, request_framing, response_head, status_line,
 };
 
 /// What a client may send ahead of its answer before reading pauses, in bytes.
@@ -272,8 +273,8 @@ impl H1 {
         }
     }
 
-    /// Puts the head of the answer before whatever is written next.
-    pub(super) fn begin(&mut self, mut head: ResponseHeader, closing: bool) {
+    /// Puts the head of the answer, with fields of our own, before whatever is written next.
+    pub(super) fn begin(&mut self, head: &ResponseHeader, own: &Fields, closing: bool) {
         let switching = head.status == http::StatusCode::SWITCHING_PROTOCOLS;
         if closing || switching {
             self.keep = false;
@@ -287,36 +288,69 @@ impl H1 {
         self.writing = match length {
             _ if bodiless => Writing::Ended,
             Some(length) => Writing::Length(length),
-            None if self.version == Version::HTTP_11 => {
-                add(
-                    &mut head,
-                    TRANSFER_ENCODING,
-                    HeaderValue::from_static("chunked"),
-                );
-                Writing::Chunked
-            }
+            None if self.version == Version::HTTP_11 => Writing::Chunked,
             None => {
                 self.keep = false;
                 Writing::UntilClose
             }
         };
+        let chunked = self.writing == Writing::Chunked;
+        let out = &mut self.conn.outbox;
+        response_head(head, |name| !own.has(name.as_str()), out);
+        for (name, value) in own.iter() {
+            field(name, value.as_bytes(), out);
+        }
+        if chunked {
+            field("transfer-encoding", b"chunked", out);
+        }
         if !switching {
-            match (self.keep, self.version) {
-                (true, Version::HTTP_11) => {}
-                (true, _) => add(
-                    &mut head,
-                    CONNECTION,
-                    HeaderValue::from_static("keep-alive"),
-                ),
-                (false, _) => add(&mut head, CONNECTION, HeaderValue::from_static("close")),
-            }
+            self.end_head(head.headers.contains_key(DATE));
+        } else {
+            out.extend_from_slice(b"\r\n");
         }
-        if !head.headers.contains_key(DATE)
-            && let Some(date) = date(SystemTime::now())
-        {
-            add(&mut head, DATE, date);
+    }
+
+    /// Writes a whole answer of our own.
+    pub(super) async fn answer(
+        &mut self,
+        rules: &Rules,
+        answer: Whole<'_>,
+        closing: bool,
+    ) -> Result<(), ClientError> {
+        self.keep &= !closing;
+        self.writing = match self.method {
+            Method::HEAD => Writing::Ended,
+            _ => Writing::Length(answer.body.len() as u64),
+        };
+        let out = &mut self.conn.outbox;
+        out.reserve(512);
+        let reason = answer.status.canonical_reason().unwrap_or_default();
+        status_line(answer.status.as_str(), reason, out);
+        field("content-type", answer.content_type.as_bytes(), out);
+        for (name, value) in answer.own.iter() {
+            field(name, value.as_bytes(), out);
         }
-        response_head(&head, &mut self.conn.outbox);
+        field(
+            "content-length",
+            answer.body.len().to_string().as_bytes(),
+            out,
+        );
+        self.end_head(false);
+        self.write(rules, answer.body, true).await
+    }
+
+    /// The fields of the connection, and the end of the head.
+    fn end_head(&mut self, dated: bool) {
+        let out = &mut self.conn.outbox;
+        match (self.keep, self.version) {
+            (true, Version::HTTP_11) => {}
+            (true, _) => field("connection", b"keep-alive", out),
+            (false, _) => field("connection", b"close", out),
+        }
+        if !dated && let Some(date) = date(SystemTime::now()) {
+            field("date", date.as_bytes(), out);
+        }
+        out.extend_from_slice(b"\r\n");
     }
 
     /// Writes a part of the answer's body, the last one if `last`, behind all that waits to be written.
@@ -397,15 +431,14 @@ impl H1 {
 
     /// Answers a head that is no request, and is done with the connection.
     pub(super) async fn refuse(mut self, rules: &Rules, refusal: Refusal) {
-        let body = refusal.body();
-        let Ok(mut head) = ResponseHeader::build_no_case(refusal.status(), Some(4)) else {
-            return;
-        };
-        let _ = head.insert_header("content-type", "application/json");
-        let _ = head.insert_header(CONTENT_LENGTH, body.len());
         self.method = Method::GET;
-        self.begin(head, true);
-        if self.write(rules, Bytes::from(body), true).await.is_ok() {
+        let answer = Whole {
+            status: refusal.status(),
+            content_type: "application/json",
+            own: &Fields::default(),
+            body: Bytes::from(refusal.body()),
+        };
+        if self.answer(rules, answer, true).await.is_ok() {
             self.linger().await;
         }
     }
@@ -457,11 +490,6 @@ impl H1 {
     pub(super) fn take_trailers(&mut self) -> Option<HeaderMap> {
         self.decoder.take_trailers()
     }
-}
-
-fn add(head: &mut ResponseHeader, name: http::HeaderName, value: HeaderValue) {
-    // Both are valid: this cannot fail.
-    let _ = head.insert_header(name, value);
 }
 
 /// Whether a `Connection` header has this word in its list.

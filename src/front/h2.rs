@@ -1,13 +1,18 @@
 //! One request of an HTTP/2 client: a stream of Pingora's HTTP/2 session.
 
 use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Method};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::v2::server::HttpSession;
 use pingora::time::timeout;
 
 use super::Rules;
-use super::session::ClientError;
+use super::session::{ClientError, Whole};
+use crate::util::fields::Fields;
+
+/// Bytes of an answer that are given to a stream at once.
+const PIECE: usize = 256 * 1024;
 
 /// One stream, and where its answer stands.
 pub(super) struct H2 {
@@ -80,8 +85,40 @@ impl H2 {
         let _ = self.stream.idle().await;
     }
 
-    pub(super) fn begin(&mut self, head: ResponseHeader) {
+    pub(super) fn begin(&mut self, mut head: ResponseHeader, own: &Fields) {
+        for (name, value) in own.iter() {
+            // They were checked when they were set.
+            let _ = head.insert_header(name, value);
+        }
         self.head = Some(Box::new(head));
+    }
+
+    pub(super) async fn answer(
+        &mut self,
+        rules: &Rules,
+        answer: Whole<'_>,
+    ) -> Result<(), ClientError> {
+        let Ok(mut head) = ResponseHeader::build_no_case(answer.status, Some(8)) else {
+            return Err(ClientError::Left);
+        };
+        let _ = head.insert_header(CONTENT_TYPE, answer.content_type);
+        let _ = head.insert_header(CONTENT_LENGTH, answer.body.len());
+        self.begin(head, answer.own);
+        self.write_in_pieces(rules, answer.body, true).await
+    }
+
+    /// Writes a large part in pieces, so that a slow client has time for each.
+    pub(super) async fn write_in_pieces(
+        &mut self,
+        rules: &Rules,
+        mut part: Bytes,
+        last: bool,
+    ) -> Result<(), ClientError> {
+        while part.len() > PIECE {
+            let piece = part.split_to(PIECE);
+            self.write(rules, piece, false).await?;
+        }
+        self.write(rules, part, last).await
     }
 
     /// Sends the head, as the end of the stream if nothing can follow it.
@@ -97,12 +134,7 @@ impl H2 {
             .map_err(|_| ClientError::Left)
     }
 
-    pub(super) async fn write(
-        &mut self,
-        rules: &Rules,
-        part: Bytes,
-        last: bool,
-    ) -> Result<(), ClientError> {
+    async fn write(&mut self, rules: &Rules, part: Bytes, last: bool) -> Result<(), ClientError> {
         self.flush()?;
         if self.ended || (part.is_empty() && !last) {
             return Ok(());

@@ -18,4 +18,4 @@ pub use crowd::Crowd;
 pub use door::{Front, Handler};
 pub use refusal::Refusal;
 pub use rules::Rules;
-pub use session::{ClientError, Session};
+pub use session::{ClientError, Session, Whole};

@@ -1,5 +1,7 @@
 //! Why a connection gets no further before there is a request to speak of.
 
+use http::StatusCode;
+
 use crate::llm::error::ApiError;
 use crate::wire::Malformed;
 
@@ -16,15 +18,15 @@ pub enum Refusal {
 
 impl Refusal {
     /// The status for the client.
-    pub fn status(self) -> u16 {
+    pub(super) fn status(self) -> StatusCode {
         match self {
-            Self::Malformed(Malformed::HeadTooLarge) => 431,
-            Self::Malformed(Malformed::TargetTooLong) => 414,
-            Self::Malformed(Malformed::Version) => 505,
-            Self::Malformed(Malformed::Coding) => 501,
-            Self::Malformed(Malformed::Syntax(_)) => 400,
-            Self::TooSlow => 408,
-            Self::Method => 405,
+            Self::Malformed(Malformed::HeadTooLarge) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Malformed(Malformed::TargetTooLong) => StatusCode::URI_TOO_LONG,
+            Self::Malformed(Malformed::Version) => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            Self::Malformed(Malformed::Coding) => StatusCode::NOT_IMPLEMENTED,
+            Self::Malformed(Malformed::Syntax(_)) => StatusCode::BAD_REQUEST,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
         }
     }
 
@@ -45,6 +47,6 @@ impl Refusal {
             Self::TooSlow => "the request head did not arrive in time".to_owned(),
             Self::Method => "this method is not served here".to_owned(),
         };
-        ApiError::unreadable(self.status(), message).body(crate::llm::Dialect::OpenAi)
+        ApiError::unreadable(self.status().as_u16(), message).body(crate::llm::Dialect::OpenAi)
     }
 }

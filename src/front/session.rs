@@ -6,16 +6,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::HOST;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::Rules;
 use super::h1::H1;
 use super::h2::H2;
+use crate::util::fields::Fields;
 use crate::wire::{Conn, Malformed};
-
-/// Bytes of an answer that are given to an HTTP/2 stream at once.
-const PIECE: usize = 256 * 1024;
 
 /// What a client did wrong, or that it is not there any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +32,18 @@ impl From<io::Error> for ClientError {
     fn from(_: io::Error) -> Self {
         Self::Left
     }
+}
+
+/// A whole answer of our own.
+pub struct Whole<'a> {
+    /// Its status.
+    pub status: StatusCode,
+    /// What its body is.
+    pub content_type: &'a str,
+    /// Further fields.
+    pub own: &'a Fields,
+    /// Its body.
+    pub body: Bytes,
 }
 
 /// One request, and the way back to its client.
@@ -186,12 +196,28 @@ impl Session {
     }
 
     /// Begins the answer. Its head leaves with the first part of its body, or with `flush`.
-    pub fn begin(&mut self, head: ResponseHeader) {
+    ///
+    /// `own` are fields of ours, which overrule those of `head`.
+    pub fn begin(&mut self, head: ResponseHeader, own: &Fields) {
         self.status = head.status.as_u16();
         match &mut self.link {
-            Link::H1(h1) => h1.begin(head, self.closing),
-            Link::H2(h2) => h2.begin(head),
+            Link::H1(h1) => h1.begin(&head, own, self.closing),
+            Link::H2(h2) => h2.begin(head, own),
             Link::Away => {}
+        }
+    }
+
+    /// Sends a whole answer of our own.
+    ///
+    /// # Errors
+    /// The client left, or takes nothing.
+    pub async fn answer(&mut self, answer: Whole<'_>) -> Result<(), ClientError> {
+        self.status = answer.status.as_u16();
+        self.body_sent += answer.body.len() as u64;
+        match &mut self.link {
+            Link::H1(h1) => h1.answer(&self.rules, answer, self.closing).await,
+            Link::H2(h2) => h2.answer(&self.rules, answer).await,
+            Link::Away => Ok(()),
         }
     }
 
@@ -217,14 +243,7 @@ impl Session {
         self.body_sent += part.len() as u64;
         match &mut self.link {
             Link::H1(h1) => h1.write(&self.rules, part, last).await,
-            Link::H2(h2) => {
-                let mut part = part;
-                while part.len() > PIECE {
-                    let piece = part.split_to(PIECE);
-                    h2.write(&self.rules, piece, false).await?;
-                }
-                h2.write(&self.rules, part, last).await
-            }
+            Link::H2(h2) => h2.write_in_pieces(&self.rules, part, last).await,
             Link::Away => Ok(()),
         }
     }

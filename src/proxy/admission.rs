@@ -115,8 +115,9 @@ fn take(ctx: &mut Ctx, file: Option<Arc<Limiter>>, need: Need) -> Result<Option<
         events::limit_decision("none", "admitted");
         let rates = held.each().map(|held| held.headers(now));
         let rates = rates.reduce(|one, other| one.tightest(other));
-        ctx.headers
-            .extend(rates.iter().flat_map(|rates| rates.pairs()));
+        if let Some(rates) = rates {
+            rates.write(&mut ctx.own);
+        }
         return Ok(Some(held));
     };
     let mut rates = denied.rates;
@@ -130,7 +131,7 @@ fn take(ctx: &mut Ctx, file: Option<Arc<Limiter>>, need: Need) -> Result<Option<
     };
     events::limit_decision(dimension, "refused");
     ctx.record.limit_bound = Some(dimension);
-    ctx.headers.extend(rates.pairs());
+    rates.write(&mut ctx.own);
     Err(ApiError::rate_limited(&denied.to_string(), denied.retry_after).into())
 }
 

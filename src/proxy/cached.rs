@@ -230,7 +230,7 @@ fn caller<'a>(ctx: &'a Ctx, credential: &'a str) -> Caller<'a> {
 
 fn status(ctx: &mut Ctx, status: &'static str) {
     ctx.record.cache_status = Some(status);
-    ctx.header("x-cache-status", status);
+    ctx.own.set("x-cache-status", status);
 }
 
 async fn hit(
@@ -288,11 +288,12 @@ async fn hit(
     ctx.record.cache_similarity = similarity;
     ctx.record.usage = Some(usage);
     ctx.record.response_model = Some(stored.model.clone());
-    ctx.header("x-cache-key", entry.id.clone());
+    ctx.own.set("x-cache-key", &entry.id);
     if let Some(similarity) = similarity {
-        ctx.header("x-cache-similarity", format!("{similarity:.4}"));
+        ctx.own
+            .print("x-cache-similarity", format_args!("{similarity:.4}"));
     }
-    ctx.header("age", entry.age(Instant::now()).as_secs().to_string());
+    ctx.own.number("age", entry.age(Instant::now()).as_secs());
     events::cache_saved(usage.total_tokens());
     ctx.record.first_byte = Some(ctx.start.elapsed());
     // Before the client takes its time to read.

@@ -17,6 +17,7 @@ use crate::metrics::events::{AbortStage, InFlight};
 use crate::route::{Action, Route, normal_path};
 use crate::state::{Pool, Snapshot};
 use crate::util::client_address::client_address;
+use crate::util::fields::Fields;
 
 /// One request.
 pub(super) struct Ctx {
@@ -39,7 +40,7 @@ pub(super) struct Ctx {
     pub(super) route: Option<Arc<Route>>,
     pub(super) record: Record,
     /// Headers of ours for the answer, whoever writes it.
-    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) own: Fields,
 }
 
 /// What the log line and the counters need.
@@ -87,7 +88,7 @@ impl Ctx {
             client: None,
             route: None,
             record: Record::default(),
-            headers: Vec::new(),
+            own: Fields::default(),
         }
     }
 
@@ -140,11 +141,6 @@ impl Ctx {
     pub(super) fn client_left(&mut self, stage: AbortStage) {
         self.record.aborted = Some(stage);
         self.record.error_type = "caller_gone";
-    }
-
-    /// Adds a header of ours to the answer.
-    pub(super) fn header(&mut self, name: &'static str, value: impl Into<String>) {
-        self.headers.push((name, value.into()));
     }
 
     /// Counts the time since `since` as not ours.

@@ -133,7 +133,7 @@ pub(super) async fn answer(
     if let Some(held) = &mut held {
         held.answered_here();
     }
-    let (mut head, body) = match &route.action {
+    let (head, body) = match &route.action {
         Action::Respond(fixed) => {
             let mut head = begun(fixed.status.as_u16())?;
             for (name, value) in &fixed.headers {
@@ -157,8 +157,6 @@ pub(super) async fn answer(
     if head.status.as_u16() >= 400 {
         ctx.record.error_type = "policy_route";
     }
-    respond::own_headers(ctx, &mut head).map_err(|_| Stop::CutOff)?;
-    respond::edit(&mut head, &route.rewrite.response);
     if !session.body_done() {
         session.discard_body().await;
     }
@@ -167,7 +165,7 @@ pub(super) async fn answer(
         http::Method::HEAD => bytes::Bytes::new(),
         _ => body,
     };
-    session.begin(head);
+    respond::begin(session, ctx, head);
     let gone = |_| Stop::ClientGone(AbortStage::MidStream);
     session.write(body, true).await.map_err(gone)
 }

@@ -172,13 +172,17 @@ async fn parse(endpoint: Endpoint, body: &Bytes) -> Option<RequestView> {
 
 /// Says how the answer came about.
 pub(super) fn dispatch_headers(ctx: &mut Ctx) {
-    if let Some(upstream) = ctx.record.upstream.clone() {
-        ctx.header("x-tollgate-upstream", upstream);
+    let (own, record) = (&mut ctx.own, &ctx.record);
+    if let Some(upstream) = &record.upstream {
+        own.set("x-tollgate-upstream", upstream);
     }
-    if ctx.record.attempts > 1 {
-        ctx.header("x-tollgate-attempts", ctx.record.attempts.to_string());
+    if record.attempts > 1 {
+        own.number("x-tollgate-attempts", record.attempts.into());
     }
-    if let Some(queued) = ctx.record.queued {
-        ctx.header("x-tollgate-queue-ms", queued.as_millis().to_string());
+    if let Some(queued) = record.queued {
+        own.print(
+            "x-tollgate-queue-ms",
+            format_args!("{}", queued.as_millis()),
+        );
     }
 }

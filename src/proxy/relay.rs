@@ -47,13 +47,9 @@ impl Proxy {
         let failed_status = failed(head.status.as_u16());
         tee.head(&head);
         let gone = |_| Stop::ClientGone(AbortStage::MidStream);
-        let mut head = client_head(ctx, head);
-        super::respond::own_headers(ctx, &mut head).map_err(|_| Stop::CutOff)?;
-        if let Some(route) = &ctx.route {
-            super::respond::edit(&mut head, &route.rewrite.response);
-        }
+        let head = client_head(ctx, head);
         let has_length = head.headers.contains_key(CONTENT_LENGTH);
-        session.begin(head);
+        super::respond::begin(session, ctx, head);
         while !exchange.is_done() {
             let part = tokio::select! {
                 biased;

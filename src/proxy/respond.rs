@@ -1,15 +1,16 @@
 //! Writes answers of our own: errors in the client's envelope, cached answers, merged lists.
 
 use bytes::Bytes;
-use pingora::Result;
+use http::StatusCode;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use pingora::http::ResponseHeader;
 
 use super::ctx::Ctx;
 use super::stop::Stop;
-use crate::front::Session;
+use crate::front::{ClientError, Session, Whole};
 use crate::llm::error::ApiError;
 use crate::metrics::events::AbortStage;
-use crate::route::HeaderEdits;
+use crate::util::fields::Fields;
 
 /// Writes `error` in the client's envelope. The connection stays usable unless something else spoke against it.
 ///
@@ -22,11 +23,14 @@ pub(super) async fn error(
 ) -> Result<(), Stop> {
     ctx.record.error_type = error_type(error);
     if let (Some(wait), Some(seconds)) = (error.retry_after, error.retry_after_seconds()) {
-        ctx.header("retry-after", seconds.to_string());
-        ctx.header("retry-after-ms", wait.as_millis().to_string());
+        ctx.own.number("retry-after", seconds);
+        ctx.own.print(
+            "retry-after-ms",
+            format_args!("{}", wait.as_nanos().div_ceil(1_000_000)),
+        );
     }
     if error.status == 401 {
-        ctx.header("www-authenticate", "Bearer");
+        ctx.own.set("www-authenticate", "Bearer");
     }
     let body = Bytes::from(error.body(ctx.dialect));
     if !session.body_done() {
@@ -49,8 +53,14 @@ pub(super) async fn write(
     content_type: &str,
     body: Bytes,
 ) -> Result<(), Stop> {
-    let head = head(ctx, status, content_type, body.len()).map_err(|_| Stop::CutOff)?;
-    send(session, head, body).await
+    ctx.own.set("x-request-id", &ctx.request_id);
+    let answer = Whole {
+        status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        content_type,
+        own: &ctx.own,
+        body,
+    };
+    session.answer(answer).await.map_err(gone)
 }
 
 /// Writes an answer that a peer gave before, changed as its route has it.
@@ -63,43 +73,34 @@ pub(super) async fn replay(
     content_type: &str,
     body: Bytes,
 ) -> Result<(), Stop> {
-    let mut head = head(ctx, 200, content_type, body.len()).map_err(|_| Stop::CutOff)?;
-    if let Some(route) = &ctx.route {
-        edit(&mut head, &route.rewrite.response);
+    let edited = ctx
+        .route
+        .as_ref()
+        .is_some_and(|route| !route.rewrite.response.is_empty());
+    if !edited {
+        return write(session, ctx, 200, content_type, body).await;
     }
-    send(session, head, body).await
-}
-
-async fn send(session: &mut Session, head: ResponseHeader, body: Bytes) -> Result<(), Stop> {
-    session.begin(head);
-    let gone = |_| Stop::ClientGone(AbortStage::MidStream);
+    let mut head = ResponseHeader::build_no_case(200, Some(8)).map_err(|_| Stop::CutOff)?;
+    let _ = head.insert_header(CONTENT_TYPE, content_type);
+    let _ = head.insert_header(CONTENT_LENGTH, body.len());
+    begin(session, ctx, head);
     session.write(body, true).await.map_err(gone)
 }
 
-fn head(ctx: &mut Ctx, status: u16, content_type: &str, length: usize) -> Result<ResponseHeader> {
-    let mut head = ResponseHeader::build_no_case(status, Some(ctx.headers.len() + 6))?;
-    head.insert_header(http::header::CONTENT_TYPE, content_type)?;
-    head.insert_header(http::header::CONTENT_LENGTH, length)?;
-    own_headers(ctx, &mut head)?;
-    Ok(head)
+fn gone(_: ClientError) -> Stop {
+    Stop::ClientGone(AbortStage::MidStream)
 }
 
-/// Adds our headers to an answer's head.
-///
-/// # Errors
-/// When a value is not a valid header value.
-pub(super) fn own_headers(ctx: &mut Ctx, head: &mut ResponseHeader) -> Result<()> {
-    head.insert_header("x-request-id", ctx.request_id.as_str())?;
-    for (name, value) in ctx.headers.drain(..) {
-        head.insert_header(name, value)?;
-    }
-    Ok(())
-}
-
-/// Makes a route's changes.
-pub(super) fn edit(head: &mut ResponseHeader, edits: &HeaderEdits) {
-    if edits.is_empty() {
-        return;
+/// Begins an answer: its head, over it the fields of ours, and over those what its route changes, which is the operator's
+/// last word.
+pub(super) fn begin(session: &mut Session, ctx: &mut Ctx, mut head: ResponseHeader) {
+    ctx.own.set("x-request-id", &ctx.request_id);
+    let edits = ctx.route.as_ref().map(|route| &route.rewrite.response);
+    let Some(edits) = edits.filter(|edits| !edits.is_empty()) else {
+        return session.begin(head, &ctx.own);
+    };
+    for (name, value) in ctx.own.iter() {
+        let _ = head.insert_header(name, value);
     }
     for name in edits.removed() {
         head.remove_header(name);
@@ -110,6 +111,7 @@ pub(super) fn edit(head: &mut ResponseHeader, edits: &HeaderEdits) {
     for (name, value) in edits.added() {
         let _ = head.append_header(name.clone(), value.clone());
     }
+    session.begin(head, &Fields::default());
 }
 
 /// The word for metrics and logs: a closed vocabulary that says whose doing it was.

@@ -26,7 +26,7 @@ use crate::wire::tunnel;
 impl Proxy {
     /// Asks a peer to switch protocols and, if it does, joins the two connections. Whatever else it answers is passed on.
     pub(super) async fn upgrade(&self, session: &mut Session, ctx: &mut Ctx) -> Result<(), Stop> {
-        let (route, pool) = match find_route(session, ctx, None)? {
+        let (_, pool) = match find_route(session, ctx, None)? {
             Way::Peer(route, pool) => (route, pool),
             Way::Here(route) => return edge::answer(session, ctx, &route).await,
         };
@@ -69,9 +69,7 @@ impl Proxy {
             let mut tee = Tee::opaque(reservation);
             return self.relay(session, ctx, &pool, answer, &mut tee).await;
         }
-        let mut head = switched(ctx, head)?;
-        super::respond::edit(&mut head, &route.rewrite.response);
-        session.begin(head);
+        super::respond::begin(session, ctx, switched(head));
         let gone = |_| Stop::ClientGone(AbortStage::MidStream);
         session.flush().await.map_err(gone)?;
         ctx.record.first_byte = Some(ctx.start.elapsed());
@@ -95,7 +93,7 @@ fn peer_head(session: &Session, ctx: &mut Ctx) -> Result<Box<RequestHeader>, Sto
     Ok(head)
 }
 
-fn switched(ctx: &mut Ctx, mut head: ResponseHeader) -> Result<ResponseHeader, Stop> {
+fn switched(mut head: ResponseHeader) -> ResponseHeader {
     let protocol = head.headers.get(UPGRADE).cloned();
     for name in strip_hop_by_hop(&head.headers) {
         head.remove_header(&name);
@@ -104,8 +102,7 @@ fn switched(ctx: &mut Ctx, mut head: ResponseHeader) -> Result<ResponseHeader, S
         let _ = head.insert_header(UPGRADE, protocol);
     }
     let _ = head.insert_header("connection", HeaderValue::from_static("upgrade"));
-    super::respond::own_headers(ctx, &mut head).map_err(|_| Stop::CutOff)?;
-    Ok(head)
+    head
 }
 
 /// Upgrades that are passed on: those of a GET, as WebSocket's is. Others are for the client to do without: an ordinary

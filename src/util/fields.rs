@@ -40,7 +40,8 @@ impl Fields {
                 break;
             }
         }
-        self.values.extend(digits[at..].iter().map(|digit| char::from(*digit)));
+        self.values
+            .extend(digits[at..].iter().map(|digit| char::from(*digit)));
         self.place(name, start);
     }
 

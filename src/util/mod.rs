@@ -2,6 +2,7 @@
 
 pub mod client_address;
 pub mod ewma;
+pub mod fields;
 pub mod hash;
 pub mod ranges;
 pub mod stack_vec;

@@ -30,7 +30,9 @@ pub struct Conn {
     /// Bytes that came and were not taken yet.
     pub inbox: BytesMut,
     /// Bytes that wait for [`Conn::flush`].
-    pub outbox: BytesMut,
+    pub outbox: Vec<u8>,
+    /// How many of them are written.
+    gone: usize,
     read_size: usize,
 }
 
@@ -40,7 +42,8 @@ impl Conn {
         Self {
             io,
             inbox: BytesMut::new(),
-            outbox: BytesMut::new(),
+            outbox: Vec::new(),
+            gone: 0,
             read_size: FIRST_READ,
         }
     }
@@ -86,8 +89,14 @@ impl Conn {
     ///
     /// May be dropped and called again.
     pub async fn flush(&mut self, limit: Duration) -> io::Result<()> {
-        let Self { io, outbox, .. } = self;
-        write(io, outbox, limit).await?;
+        while self.gone < self.outbox.len() {
+            let written = timeout(limit, self.io.write(&self.outbox[self.gone..])).await;
+            match written.map_err(stalled)?? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written => self.gone += written,
+            }
+        }
+        timeout(limit, self.io.flush()).await.map_err(stalled)??;
         self.tidy();
         Ok(())
     }
@@ -99,17 +108,20 @@ impl Conn {
             self.outbox.extend_from_slice(tail);
             return self.flush(limit).await;
         }
-        let Self { io, outbox, .. } = self;
-        let mut all = outbox.chain(&mut part).chain(tail);
+        let Self {
+            io, outbox, gone, ..
+        } = self;
+        let mut all = Buf::chain(&outbox[*gone..], &mut part).chain(tail);
         write(io, &mut all, limit).await?;
         self.tidy();
         Ok(())
     }
 
     fn tidy(&mut self) {
+        self.gone = 0;
         self.outbox.clear();
         if self.outbox.capacity() > MOST_KEPT {
-            self.outbox = BytesMut::new();
+            self.outbox = Vec::new();
         }
     }
 
@@ -119,7 +131,7 @@ impl Conn {
             self.inbox = BytesMut::new();
         }
         if self.outbox.is_empty() {
-            self.outbox = BytesMut::new();
+            self.outbox = Vec::new();
         }
     }
 
@@ -139,9 +151,12 @@ impl Conn {
     }
 }
 
+fn stalled<T>(_: T) -> io::Error {
+    io::ErrorKind::TimedOut.into()
+}
+
 /// Writes all of `bytes`; whenever some of it has gone, `limit` begins anew.
 async fn write(io: &mut Io, bytes: &mut impl Buf, limit: Duration) -> io::Result<()> {
-    let stalled = |_| io::Error::from(io::ErrorKind::TimedOut);
     while bytes.has_remaining() {
         let written = timeout(limit, io.write_buf(bytes))
             .await

@@ -16,7 +16,7 @@ pub use conn::{Conn, Io};
 pub use framing::{Framing, request_framing, response_framing};
 pub use head::{HeadLimits, parse_request, parse_response};
 pub use tunnel::tunnel;
-pub use write::{chunk_start, last_chunk, request_head, response_head};
+pub use write::{chunk_start, field, last_chunk, request_head, response_head, status_line};
 
 use std::fmt;
 

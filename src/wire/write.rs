@@ -1,71 +1,85 @@
 //! Heads and chunks as bytes.
 
-use bytes::{BufMut, BytesMut};
 use http::HeaderMap;
+use http::header::HeaderName;
 use pingora::http::{RequestHeader, ResponseHeader};
 
 /// Ends a chunked body without trailers.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// Writes a request head, with its target in origin form.
-pub fn request_head(head: &RequestHeader, out: &mut BytesMut) {
+pub fn request_head(head: &RequestHeader, out: &mut Vec<u8>) {
     let target = head
         .uri
         .path_and_query()
         .map_or("/", |target| target.as_str());
     out.reserve(target.len() + 32 + 48 * head.headers.len());
-    out.put_slice(head.method.as_str().as_bytes());
-    out.put_u8(b' ');
+    out.extend_from_slice(head.method.as_str().as_bytes());
+    out.push(b' ');
     if target.starts_with('?') {
-        out.put_u8(b'/');
+        out.push(b'/');
     }
-    out.put_slice(target.as_bytes());
-    out.put_slice(b" HTTP/1.1\r\n");
-    fields(&head.headers, out);
-    out.put_slice(b"\r\n");
+    out.extend_from_slice(target.as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    fields(&head.headers, |_| true, out);
+    out.extend_from_slice(b"\r\n");
 }
 
-/// Writes a response head, as HTTP/1.1 whatever the client speaks (RFC 9110, 2.5).
-pub fn response_head(head: &ResponseHeader, out: &mut BytesMut) {
-    out.reserve(32 + 48 * head.headers.len());
-    out.put_slice(b"HTTP/1.1 ");
-    out.put_slice(head.status.as_str().as_bytes());
-    out.put_u8(b' ');
-    out.put_slice(head.get_reason_phrase().unwrap_or_default().as_bytes());
-    out.put_slice(b"\r\n");
-    fields(&head.headers, out);
-    out.put_slice(b"\r\n");
+/// Begins a response head, as HTTP/1.1 whatever the client speaks (RFC 9110, 2.5): the status line and those fields whose
+/// names `kept` accepts. What is still to come are further fields and an empty line.
+pub fn response_head(head: &ResponseHeader, kept: impl Fn(&HeaderName) -> bool, out: &mut Vec<u8>) {
+    out.reserve(256 + 48 * head.headers.len());
+    status_line(
+        head.status.as_str(),
+        head.get_reason_phrase().unwrap_or_default(),
+        out,
+    );
+    fields(&head.headers, kept, out);
 }
 
-fn fields(headers: &HeaderMap, out: &mut BytesMut) {
+/// Writes the first line of a response.
+pub fn status_line(status: &str, reason: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(reason.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes one field.
+pub fn field(name: &str, value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn fields(headers: &HeaderMap, kept: impl Fn(&HeaderName) -> bool, out: &mut Vec<u8>) {
     for (name, value) in headers {
-        let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
-        out.reserve(name.len() + value.len() + 4);
-        out.put_slice(name);
-        out.put_slice(b": ");
-        out.put_slice(value);
-        out.put_slice(b"\r\n");
+        if kept(name) {
+            field(name.as_str(), value.as_bytes(), out);
+        }
     }
 }
 
 /// Writes what comes before a chunk of `length` bytes, which is not 0.
-pub fn chunk_start(length: usize, out: &mut BytesMut) {
+pub fn chunk_start(length: usize, out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let digits = (usize::BITS - length.leading_zeros()).div_ceil(4).max(1);
     for place in (0..digits).rev() {
-        out.put_u8(DIGITS[length >> (4 * place) & 15]);
+        out.push(DIGITS[length >> (4 * place) & 15]);
     }
-    out.put_slice(b"\r\n");
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Ends a chunked body.
-pub fn last_chunk(trailers: Option<&HeaderMap>, out: &mut BytesMut) {
+pub fn last_chunk(trailers: Option<&HeaderMap>, out: &mut Vec<u8>) {
     match trailers {
-        None => out.put_slice(LAST_CHUNK),
+        None => out.extend_from_slice(LAST_CHUNK),
         Some(trailers) => {
-            out.put_slice(b"0\r\n");
-            fields(trailers, out);
-            out.put_slice(b"\r\n");
+            out.extend_from_slice(b"0\r\n");
+            fields(trailers, |_| true, out);
+            out.extend_from_slice(b"\r\n");
         }
     }
 }
@@ -82,9 +96,9 @@ mod tests {
             (16, "10\r\n"),
             (0xABCDE, "ABCDE\r\n"),
         ] {
-            let mut out = BytesMut::new();
+            let mut out = Vec::new();
             chunk_start(length, &mut out);
-            assert_eq!(&out[..], wire.as_bytes());
+            assert_eq!(out, wire.as_bytes());
         }
     }
 
@@ -94,11 +108,8 @@ mod tests {
         head.append_header("host", "h").expect("valid");
         head.append_header("x", "1").expect("valid");
         head.append_header("x", "2").expect("valid");
-        let mut out = BytesMut::new();
+        let mut out = Vec::new();
         request_head(&head, &mut out);
-        assert_eq!(
-            &out[..],
-            b"GET /a?b HTTP/1.1\r\nhost: h\r\nx: 1\r\nx: 2\r\n\r\n"
-        );
+        assert_eq!(out, b"GET /a?b HTTP/1.1\r\nhost: h\r\nx: 1\r\nx: 2\r\n\r\n");
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::model::Dimension;
 
-use super::headers::{RateHeaders, millis_up};
+use super::headers::RateHeaders;
 
 /// What a limit counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,19 +36,6 @@ pub struct Denied {
     pub retry_after: Duration,
     /// The tightest bucket of each kind.
     pub rates: RateHeaders,
-}
-
-impl Denied {
-    /// The response headers, as name and value: those of the rates, `retry-after` in seconds rounded up, and
-    /// `retry-after-ms`.
-    pub fn headers(&self) -> impl Iterator<Item = (&'static str, String)> + use<> {
-        let millis = millis_up(self.retry_after).max(1);
-        let back = [
-            ("retry-after", millis.div_ceil(1000).to_string()),
-            ("retry-after-ms", millis.to_string()),
-        ];
-        self.rates.pairs().chain(back)
-    }
 }
 
 impl fmt::Display for Denied {
@@ -86,18 +73,6 @@ mod tests {
             retry_after,
             rates: RateHeaders::default(),
         }
-    }
-
-    #[test]
-    fn the_time_to_come_back_is_rounded_up_and_never_zero() {
-        let headers = |nanos| -> Vec<String> {
-            let denied = denied(What::Requests, None, Duration::from_nanos(nanos));
-            denied.headers().map(|(_, value)| value).collect()
-        };
-        assert_eq!(headers(0), ["1", "1"]);
-        assert_eq!(headers(120_000_000), ["1", "120"]);
-        assert_eq!(headers(1_000_000_001), ["2", "1001"]);
-        assert_eq!(headers(60_000_000_000), ["60", "60000"]);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::util::fields::Fields;
+
 /// Where one bucket stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
@@ -23,29 +25,21 @@ pub struct RateHeaders {
 }
 
 impl RateHeaders {
-    /// The response headers, as name and value.
-    pub fn pairs(&self) -> impl Iterator<Item = (&'static str, String)> + use<> {
-        let requests = self.requests.map(|standing| {
-            named(
-                standing,
-                [
-                    "x-ratelimit-limit-requests",
-                    "x-ratelimit-remaining-requests",
-                    "x-ratelimit-reset-requests",
-                ],
-            )
-        });
-        let tokens = self.tokens.map(|standing| {
-            named(
-                standing,
-                [
-                    "x-ratelimit-limit-tokens",
-                    "x-ratelimit-remaining-tokens",
-                    "x-ratelimit-reset-tokens",
-                ],
-            )
-        });
-        requests.into_iter().chain(tokens).flatten()
+    /// Adds the response headers to `own`.
+    pub fn write(&self, own: &mut Fields) {
+        if let Some(standing) = self.requests {
+            own.number("x-ratelimit-limit-requests", standing.limit);
+            own.number("x-ratelimit-remaining-requests", standing.remaining);
+            own.set(
+                "x-ratelimit-reset-requests",
+                &openai_duration(standing.reset),
+            );
+        }
+        if let Some(standing) = self.tokens {
+            own.number("x-ratelimit-limit-tokens", standing.limit);
+            own.number("x-ratelimit-remaining-tokens", standing.remaining);
+            own.set("x-ratelimit-reset-tokens", &openai_duration(standing.reset));
+        }
     }
 
     /// The tighter of both, of each kind.
@@ -69,15 +63,6 @@ impl RateHeaders {
     }
 }
 
-fn named(standing: Standing, names: [&'static str; 3]) -> [(&'static str, String); 3] {
-    let [limit, remaining, reset] = names;
-    [
-        (limit, standing.limit.to_string()),
-        (remaining, standing.remaining.to_string()),
-        (reset, openai_duration(standing.reset)),
-    ]
-}
-
 fn tighter(known: Option<Standing>, new: Standing) -> Standing {
     let tightness = |standing: &Standing| (standing.remaining, std::cmp::Reverse(standing.reset));
     match known {
@@ -87,7 +72,7 @@ fn tighter(known: Option<Standing>, new: Standing) -> Standing {
 }
 
 /// Whole milliseconds, rounded up: who comes back when told to is not too early.
-pub(super) fn millis_up(duration: Duration) -> u64 {
+fn millis_up(duration: Duration) -> u64 {
     let part = u64::from(duration.subsec_nanos().div_ceil(1_000_000));
     duration.as_secs().saturating_mul(1000).saturating_add(part)
 }
@@ -173,17 +158,18 @@ mod tests {
             reset: Duration::from_secs(secs),
         };
         let mut headers = RateHeaders::default();
-        assert_eq!(headers.pairs().count(), 0);
         headers.add_requests(standing(5, 1));
         headers.add_requests(standing(2, 1));
         headers.add_requests(standing(2, 360));
         headers.add_requests(standing(9, 999));
-        let pairs: Vec<_> = headers.pairs().collect();
+        let mut own = Fields::default();
+        headers.write(&mut own);
+        let pairs: Vec<_> = own.iter().collect();
         let expected = [
             ("x-ratelimit-limit-requests", "100"),
             ("x-ratelimit-remaining-requests", "2"),
             ("x-ratelimit-reset-requests", "6m0s"),
         ];
-        assert_eq!(pairs, expected.map(|(name, value)| (name, value.into())));
+        assert_eq!(pairs, expected);
     }
 }
