@@ -221,7 +221,13 @@ async fn a_new_process_that_does_not_come_up_leaves_the_old_one_serving_and_the_
     assert!(gate.running());
 
     drop(taken);
-    let _next = successor(&upgrade(&gate).await);
+    let socket = gate.folder().join("upgrade.sock");
+    let output = binary()
+        .args(["upgrade", "--socket"])
+        .arg(socket)
+        .output()
+        .expect("runs");
+    let _next = successor(&output);
     assert!(gate.ended().await.success());
     assert_eq!(ask(gate.address, "hello", &[]).await.status, 200);
     assert_eq!(ask(taken_address, "hello", &[]).await.status, 200);
