@@ -10,16 +10,18 @@ use crate::admit::{KeyTable, Limiter, Queue};
 use crate::balance;
 use crate::cache::{Cache, Embedder};
 use crate::config::model::{self, Config};
+use crate::exchange::Reach;
 use crate::metrics::access_log::AccessLog;
 use crate::route::RouteTable;
 
 /// Builds the snapshot of `config`, taking over from `old` whatever stays.
 ///
 /// # Errors
-/// When the access log cannot be opened or a thread cannot be started; nothing of `old` was changed then.
+/// When the access log cannot be opened, the authorities of a pool's peers cannot be read, or a thread cannot be started; nothing of `old` was changed then.
 pub(super) fn build(config: Config, old: Option<&Snapshot>, now: Instant) -> io::Result<Snapshot> {
     let access_log = access_log(&config, old)?;
     let caches = caches(&config, old)?;
+    let reaches = reaches(&config)?;
     let limiter = match old {
         Some(old) => Limiter::reconfigured(&old.limiter, &config.limits),
         None => Limiter::new(&config.limits),
@@ -30,7 +32,7 @@ pub(super) fn build(config: Config, old: Option<&Snapshot>, now: Instant) -> io:
         keys: KeyTable::new(config.keys.as_deref(), &config.tiers),
         limiter: Arc::new(limiter),
         // Last: it changes the queues in place.
-        pools: pools(&config, old, now),
+        pools: pools(&config, reaches, old, now),
         caches,
         access_log,
         config,
@@ -57,21 +59,36 @@ fn access_log(config: &Config, old: Option<&Snapshot>) -> io::Result<AccessLog> 
     }
 }
 
-fn pools(config: &Config, old: Option<&Snapshot>, now: Instant) -> HashMap<String, Arc<Pool>> {
+/// In the order of the pools.
+fn reaches(config: &Config) -> io::Result<Vec<Reach>> {
+    let reach = |pool: &model::Pool| {
+        Reach::new(pool)
+            .map_err(|problem| io::Error::other(format!("pools.{}.tls: {problem}", pool.name)))
+    };
+    config.pools.iter().map(reach).collect()
+}
+
+fn pools(
+    config: &Config,
+    reaches: Vec<Reach>,
+    old: Option<&Snapshot>,
+    now: Instant,
+) -> HashMap<String, Arc<Pool>> {
     config
         .pools
         .iter()
-        .map(|conf| {
+        .zip(reaches)
+        .map(|(conf, reach)| {
             let before = old.and_then(|old| old.pools.get(&conf.name));
             (
                 conf.name.clone(),
-                Arc::new(pool(conf, before.map(Arc::as_ref), now)),
+                Arc::new(pool(conf, reach, before.map(Arc::as_ref), now)),
             )
         })
         .collect()
 }
 
-fn pool(conf: &model::Pool, old: Option<&Pool>, now: Instant) -> Pool {
+fn pool(conf: &model::Pool, reach: Reach, old: Option<&Pool>, now: Instant) -> Pool {
     let queue = match old {
         Some(old) => {
             old.queue.reconfigure(&conf.queue);
@@ -89,6 +106,7 @@ fn pool(conf: &model::Pool, old: Option<&Pool>, now: Instant) -> Pool {
     Pool {
         conf: conf.clone(),
         balance,
+        reach,
         queue,
     }
 }

@@ -18,6 +18,7 @@ mod heads;
 mod layers;
 mod limits;
 mod official;
+mod peers_tls;
 mod queueing;
 mod recordings;
 mod reloads;

@@ -1,7 +1,6 @@
 //! HTTP/2 to peers: shared connections, streams, clients that leave, trailers, goodbyes and refusals.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use h2::Reason;
@@ -186,31 +185,33 @@ async fn trailers_pass_in_both_directions() {
 }
 
 #[tokio::test]
-async fn a_goodbye_and_a_refusal_that_the_peer_did_not_work_on_are_tried_again_without_blame() {
-    for kind in ["goodbye", "refusal"] {
-        let served = Arc::new(AtomicUsize::new(0));
-        let server = Server::by_hand(move |mut connection, number| {
-            let served = Arc::clone(&served);
-            async move {
-                let mut requests = 0;
-                while let Some(Ok((_, mut respond))) = connection.accept().await {
-                    requests += 1;
-                    match (number, requests, kind) {
-                        // Unlike a graceful one it says at once that not even this request was begun.
-                        (0, 2, "goodbye") => {
-                            drop(respond);
-                            connection.abrupt_shutdown(Reason::NO_ERROR);
-                        }
-                        (0, 2, _) => respond.send_reset(Reason::REFUSED_STREAM),
-                        _ => {
-                            served.fetch_add(1, Ordering::SeqCst);
-                            let _ = respond.send_response(Response::new(()), true);
-                        }
-                    }
-                }
+async fn a_request_that_the_peer_did_not_begin_is_sent_again_without_blame() {
+    let refusing = Server::by_hand(|mut connection, _| async move {
+        let mut requests = 0;
+        while let Some(Ok((_, mut respond))) = connection.accept().await {
+            requests += 1;
+            match requests {
+                2 => respond.send_reset(Reason::REFUSED_STREAM),
+                _ => drop(respond.send_response(Response::new(()), true)),
             }
-        })
-        .await;
+        }
+    })
+    .await;
+    let breaking = Server::by_hand(|mut connection, _| async move {
+        let Some(Ok((_, mut respond))) = connection.accept().await else {
+            return;
+        };
+        let _ = respond.send_response(Response::new(()), true);
+        // The second request is taken, and the connection closed.
+        let _ = connection.accept().await;
+    })
+    .await;
+    let leaving = Server::saying_goodbye_after(1).await;
+    for (kind, server, connections) in [
+        ("refusal", refusing, 1),
+        ("end", breaking, 3),
+        ("goodbye", leaving, 2),
+    ] {
         let gate = Gate::start(&config(&server, "off", HTTP2)).await;
         for _ in 0..3 {
             let answer = client::ask(gate.address, "x", &[]).await;
@@ -218,6 +219,7 @@ async fn a_goodbye_and_a_refusal_that_the_peer_did_not_work_on_are_tried_again_w
         }
         let status = gate.status().await;
         assert_eq!(status["pools"]["pool"]["peers"][0]["failures"], 0, "{kind}");
+        assert_eq!(server.seen().len(), connections, "{kind}");
         gate.is_at_rest().await;
     }
 }

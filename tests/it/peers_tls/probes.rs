@@ -39,30 +39,27 @@ async fn ready(gate: &Gate) -> bool {
 #[tokio::test]
 async fn probes_speak_tls_and_http2_as_the_pool_says() {
     let authority = Authority::new();
-    let (told, mut asked) = mpsc::unbounded_channel();
-    let secure = Server::tls(authority.server("127.0.0.1", BOTH), healthy(told.clone())).await;
-    let (old, new) = (
-        Server::plain(false, healthy(told.clone())).await,
-        Server::plain(true, healthy(told)).await,
-    );
-    for (server, tls, http2, version) in [
-        (&secure, "{ ca: ca.pem }", "off", "HTTP/1.1"),
-        (&secure, "{ ca: ca.pem }", "on", "HTTP/2.0"),
-        (&old, "off", "off", "HTTP/1.1"),
-        (&new, "off", "on", "HTTP/2.0"),
+    for (tls, http2, version) in [
+        ("{ ca: ca.pem }", "off", "HTTP/1.1"),
+        ("{ ca: ca.pem }", "on", "HTTP/2.0"),
+        ("off", "off", "HTTP/1.1"),
+        ("off", "on", "HTTP/2.0"),
     ] {
-        let gate = believing(&authority, &checking(server, tls, http2, "/health")).await;
+        let (told, mut asked) = mpsc::unbounded_channel();
+        let server = match tls {
+            "off" => Server::plain(http2 == "on", healthy(told)).await,
+            _ => Server::tls(authority.server("127.0.0.1", BOTH), healthy(told)).await,
+        };
+        let gate = believing(&authority, &checking(&server, tls, http2, "/health")).await;
         let (spoken, path) = asked.recv().await.expect("asked");
         assert_eq!((spoken.as_str(), path.as_str()), (version, "/health"));
         until("the peer is taken for healthy", || ready(&gate)).await;
         // Another path is asked at once after the reload, and its answer counts.
-        gate.rewrite(&checking(server, tls, http2, "/other"));
+        gate.rewrite(&checking(&server, tls, http2, "/other"));
         assert_eq!(gate.reload().await.status, 200);
         until("the peer is out", || async { !ready(&gate).await }).await;
         let log = gate.stderr();
         assert!(log.contains("is out: it answers 404"), "{log}");
-        drop(gate);
-        while asked.try_recv().is_ok() {}
     }
 }
 

@@ -1,6 +1,7 @@
 //! Peers by hyper, with TLS or without, in HTTP/1.1 or HTTP/2.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use parking_lot::Mutex;
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -112,6 +113,26 @@ impl Server {
         .await
     }
 
+    /// HTTP/2 without TLS, frame by frame: answers `served` requests on the first connection, says at the next one that it
+    /// was not begun, and leaves the connection open. Later connections answer all.
+    pub(crate) async fn saying_goodbye_after(served: u32) -> Self {
+        Self::start(move |mut stream, seen| async move {
+            let mut served_here = u32::MAX;
+            let begun = |seen: &Mutex<Vec<Seen>>| {
+                let mut seen = seen.lock();
+                let (http2, sni) = (true, None);
+                seen.push(Seen { http2, sni });
+                seen.len()
+            };
+            if begins(&mut stream).await && begun(&seen) == 1 {
+                served_here = served;
+            }
+            // A connection that broke: the tests look at the other side.
+            let _ = answer_frames(&mut stream, served_here).await;
+        })
+        .await
+    }
+
     async fn start<F>(
         serve: impl Fn(TcpStream, Arc<Mutex<Vec<Seen>>>) -> F + Send + 'static,
     ) -> Self
@@ -144,6 +165,44 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// Whether the other side speaks HTTP/2, and does not only look whether somebody listens.
+async fn begins(stream: &mut TcpStream) -> bool {
+    let mut preface = [0; 24];
+    stream.read_exact(&mut preface).await.is_ok()
+}
+
+/// Frames as in RFC 9113, 4.1: a length of 3 bytes, type, flags, the stream, the payload.
+async fn answer_frames(stream: &mut TcpStream, mut left: u32) -> io::Result<()> {
+    const HEADERS: u8 = 1;
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    // END_STREAM and END_HEADERS, and `:status: 200` of the static table.
+    const ANSWER: [u8; 5] = [0, 0, 1, HEADERS, 0x5];
+    const STATUS: u8 = 0x88;
+    const GOAWAY: [u8; 9] = [0, 0, 8, 7, 0, 0, 0, 0, 0];
+    const NO_ERROR: [u8; 4] = [0; 4];
+    stream.write_all(SETTINGS).await?;
+    let mut last = [0; 4];
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        stream.read_exact(&mut payload).await?;
+        if head[3] != HEADERS {
+            continue;
+        }
+        if left == 0 {
+            let goodbye = [&GOAWAY[..], &last, &NO_ERROR].concat();
+            stream.write_all(&goodbye).await?;
+            continue;
+        }
+        left -= 1;
+        last.copy_from_slice(&head[5..]);
+        let answer = [&ANSWER[..], &last, &[STATUS]].concat();
+        stream.write_all(&answer).await?;
     }
 }
 
