@@ -172,7 +172,7 @@ impl Keeper {
         let live = Arc::clone(live);
         let keep = async move {
             tokio::spawn(state::watch_forever(Arc::clone(&live)));
-            tokio::spawn(state::probe_forever(Arc::clone(&live)));
+            tokio::spawn(state::probe_forever(Arc::clone(&live), Arc::clone(&client)));
             tokio::spawn(state::resolve_forever(Arc::clone(&live)));
             tokio::spawn(async move { client.sweep_forever().await });
             let logs = Arc::clone(&live);

@@ -38,7 +38,7 @@ struct Peer {
 /// What there is to speak on.
 pub enum Opened {
     /// A place on an HTTP/2 connection.
-    Call(Call),
+    Call(Box<Call>),
     /// A new connection, on which the peer wants HTTP/1.1.
     Http1(Stream),
 }
@@ -66,7 +66,8 @@ impl Connections {
             connections.retain(Connection::is_open);
             for connection in connections.iter() {
                 if let Some(place) = connection.place().await {
-                    return Ok(Opened::Call(Call::new(place, true, tls, timeouts, start)));
+                    let call = Call::new(place, true, tls, timeouts, start);
+                    return Ok(Opened::Call(Box::new(call)));
                 }
             }
             let (stream, spoken) = if peer.old.load(Ordering::Relaxed) {
@@ -86,7 +87,8 @@ impl Connections {
                 Failure::Connect("the peer closed the connection at once".to_owned())
             })?;
             connections.push(connection);
-            Ok(Opened::Call(Call::new(place, false, tls, timeouts, start)))
+            let call = Call::new(place, false, tls, timeouts, start);
+            Ok(Opened::Call(Box::new(call)))
         };
         timeout(timeouts.connect, opening)
             .await

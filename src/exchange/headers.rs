@@ -99,6 +99,12 @@ pub fn upstream_head(client: &RequestHeader, body: Option<usize>) -> Box<Request
     Box::new(head)
 }
 
+/// Whether a head made by [`upstream_head`] says that a body follows.
+pub(super) fn announces_body(head: &RequestHeader) -> bool {
+    let length = head.headers.get(CONTENT_LENGTH);
+    head.headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|length| length != "0")
+}
+
 fn has_body_framing(client: &RequestHeader) -> bool {
     client.headers.contains_key(TRANSFER_ENCODING) || may_have_body(client)
 }

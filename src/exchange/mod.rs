@@ -1,147 +1,121 @@
 //! One exchange with a peer, tied to no client connection.
 //!
-//! `Client` owns the pool of upstream connections. An [`Exchange`] is one request on one of them: send, read the
-//! head, read the body, then [`Exchange::release`] the connection. Dropping it earlier closes the connection, which
-//! is how the peer learns that nobody wants the answer any more.
+//! [`Client`] owns the upstream connections, and a pool's [`Reach`] says how its peers are spoken to. An [`Exchange`] is
+//! one request on one connection: send, read the head, read the body, then [`Exchange::release`] the connection. Dropping
+//! it earlier closes the connection, or with HTTP/2 resets the request, which is how the peer learns that nobody wants
+//! the answer any more.
 //!
 //! Pingora's own proxy loop is not used: its replay buffer ends at 64 KiB, it has one timeout for the first byte and
-//! all later ones, and each event crosses a channel. Connections are made by its connector; HTTP/1 is spoken on them by
-//! `h1`, idle ones are kept in `idle`, and a request whose body is held whole leaves in one write.
+//! all later ones, and each event crosses a channel. Connections are made by its connector, TLS is added by `tls`; HTTP/1
+//! is spoken on them by `h1`, idle ones are kept in `idle`, and a request whose body is held whole leaves in one write;
+//! HTTP/2 is spoken by `h2`.
 
+mod client;
 mod failure;
 mod h1;
 pub mod h2;
 mod headers;
 mod idle;
+mod reach;
 pub mod tls;
 
+pub use client::Client;
 pub use failure::Failure;
 pub use headers::{strip_hop_by_hop, upstream_head};
+pub use reach::{Reach, Way};
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::protocols::TcpKeepalive;
-use pingora::server::configuration::ServerConf;
 use pingora::time::timeout;
-use pingora::upstreams::peer::HttpPeer;
 
 use crate::config::model::Timeouts;
 use crate::wire::Conn;
 use h1::Http1;
-use idle::IdlePool;
-
-/// Idle upstream connections are closed by us before a peer does: uvicorn's keep-alive, the shortest in the field,
-/// is 5 s.
-const IDLE_CONNECTION: Duration = Duration::from_secs(4);
+use h2::Call;
 
 /// How long a peer that stopped reading is listened to.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
-/// Opens exchanges and keeps the idle upstream connections.
-pub struct Client {
-    connector: TransportConnector,
-    idle: IdlePool,
-}
-
-impl Client {
-    /// A client whose connection pool follows the server's settings.
-    pub fn new(conf: &ServerConf) -> Self {
-        Self {
-            connector: TransportConnector::new(Some(ConnectorOptions::from_server_conf(conf))),
-            idle: IdlePool::default(),
-        }
-    }
-
-    /// Closes connections that nobody used for a while. Never returns.
-    pub async fn sweep_forever(&self) {
-        loop {
-            tokio::time::sleep(IDLE_CONNECTION).await;
-            self.idle.sweep(IDLE_CONNECTION, Instant::now());
-        }
-    }
-
-    /// Connects to `address`, or takes an idle connection to it. The total time of `timeouts` runs from `start`.
-    pub async fn open(
-        &self,
-        address: SocketAddr,
-        timeouts: Timeouts,
-        start: Instant,
-    ) -> Result<Exchange, Failure> {
-        let idle = self.idle.take(address, IDLE_CONNECTION, Instant::now());
-        let reused = idle.is_some();
-        let conn = match idle {
-            Some(conn) => conn,
-            None => {
-                let peer = http_peer(address, &timeouts);
-                // Connecting takes 8 KiB of state (TLS above all), which every request would otherwise carry along and
-                // every stream keep.
-                let stream = Box::pin(self.connector.new_stream(&peer)).await;
-                Conn::new(stream.map_err(|error| Failure::connecting(&error))?)
-            }
-        };
-        Ok(Exchange {
-            link: Http1::new(conn),
-            address,
-            reused,
-            timeouts,
-            deadline: start + timeouts.total,
-        })
-    }
-}
-
-/// The address and connection settings of a peer, in Pingora's terms.
-fn http_peer(address: SocketAddr, timeouts: &Timeouts) -> HttpPeer {
-    let mut peer = HttpPeer::new(address, false, String::new());
-    peer.options.connection_timeout = Some(timeouts.connect);
-    peer.options.total_connection_timeout = Some(timeouts.connect);
-    peer.options.tcp_keepalive = Some(TcpKeepalive {
-        idle: Duration::from_secs(60),
-        interval: Duration::from_secs(10),
-        count: 3,
-        #[cfg(target_os = "linux")]
-        user_timeout: Duration::ZERO,
-    });
-    peer
-}
-
 /// One request and its answer on one upstream connection.
 pub struct Exchange {
-    link: Http1,
-    address: SocketAddr,
-    reused: bool,
-    timeouts: Timeouts,
+    link: Link,
+    way: Way,
+    first_byte: Duration,
+    between_chunks: Duration,
     deadline: Instant,
 }
 
+/// What is spoken.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the usual one is to cost no allocation"
+)]
+enum Link {
+    Http1 { http1: Http1, reused: bool },
+    Http2(Box<Call>),
+}
+
 impl Exchange {
-    /// Whether the connection had carried an earlier request: a failure before the first byte may then only mean
-    /// that the peer had closed it meanwhile.
-    pub fn reused(&self) -> bool {
-        self.reused
+    fn http1(conn: Conn, way: Way, reused: bool, timeouts: Timeouts, deadline: Instant) -> Self {
+        let http1 = Http1::new(conn);
+        Self::on(Link::Http1 { http1, reused }, way, timeouts, deadline)
+    }
+
+    fn http2(call: Box<Call>, way: Way, timeouts: Timeouts, deadline: Instant) -> Self {
+        Self::on(Link::Http2(call), way, timeouts, deadline)
+    }
+
+    fn on(link: Link, way: Way, timeouts: Timeouts, deadline: Instant) -> Self {
+        Self {
+            link,
+            way,
+            first_byte: timeouts.first_byte,
+            between_chunks: timeouts.between_chunks,
+            deadline,
+        }
+    }
+
+    /// Whether `failure` may only mean that the peer had let go of the connection meanwhile: it had carried an earlier
+    /// request, and no answer to this one had begun.
+    pub fn is_stale(&self, failure: &Failure) -> bool {
+        matches!(failure, Failure::Reset(_))
+            && match &self.link {
+                Link::Http1 { reused, .. } => *reused,
+                Link::Http2(call) => call.is_stale(),
+            }
     }
 
     /// Sends the request head.
     pub async fn send_head(&mut self, head: &RequestHeader) -> Result<(), Failure> {
-        let limit = self.within(self.timeouts.first_byte)?;
-        self.link.put_head(head);
-        self.link.send(Bytes::new(), false, limit).await
+        let limit = self.within(self.first_byte)?;
+        match &mut self.link {
+            Link::Http1 { http1, .. } => {
+                http1.put_head(head);
+                http1.send(Bytes::new(), false, limit).await
+            }
+            Link::Http2(call) => call.send_head(head, !headers::announces_body(head)),
+        }
     }
 
     /// Sends a part of the request body; `last` ends it.
     pub async fn send_body(&mut self, part: Bytes, last: bool) -> Result<(), Failure> {
-        let limit = self.within(self.timeouts.first_byte)?;
-        self.link.send(part, last, limit).await
+        let limit = self.within(self.first_byte)?;
+        match &mut self.link {
+            Link::Http1 { http1, .. } => http1.send(part, last, limit).await,
+            Link::Http2(call) => call.send_body(part, last).await,
+        }
     }
 
     /// Ends the request body with trailers.
     pub async fn send_trailers(&mut self, trailers: &HeaderMap) -> Result<(), Failure> {
-        let limit = self.within(self.timeouts.first_byte)?;
-        self.link.send_trailers(trailers, limit).await
+        let limit = self.within(self.first_byte)?;
+        match &mut self.link {
+            Link::Http1 { http1, .. } => http1.send_trailers(trailers, limit).await,
+            Link::Http2(call) => call.send_trailers(trailers),
+        }
     }
 
     /// Sends a request whose body is held whole and whose length its head says, and reads the response head.
@@ -150,12 +124,17 @@ impl Exchange {
         head: &RequestHeader,
         body: Bytes,
     ) -> Result<ResponseHeader, Failure> {
-        let limit = self.within(self.timeouts.first_byte)?;
-        self.link.put_head(head);
-        match self.link.send(body, true, limit).await {
-            Ok(()) => self.head().await,
-            Err(failure @ Failure::Reset(_)) => self.last_words(failure).await,
-            Err(failure) => Err(failure),
+        let limit = self.within(self.first_byte)?;
+        match &mut self.link {
+            Link::Http1 { http1, .. } => {
+                http1.put_head(head);
+                match http1.send(body, true, limit).await {
+                    Ok(()) => self.head().await,
+                    Err(failure @ Failure::Reset(_)) => self.last_words(failure).await,
+                    Err(failure) => Err(failure),
+                }
+            }
+            Link::Http2(call) => call.ask(head, body).await,
         }
     }
 
@@ -175,37 +154,54 @@ impl Exchange {
     ///
     /// May be dropped and called again.
     pub async fn head(&mut self) -> Result<ResponseHeader, Failure> {
-        let limit = self.within(self.timeouts.first_byte)?;
-        self.link.head(limit).await
+        let limit = self.within(self.first_byte)?;
+        match &mut self.link {
+            Link::Http1 { http1, .. } => http1.head(limit).await,
+            Link::Http2(call) => call.head().await,
+        }
     }
 
     /// Reads the next part of the response body as it comes; `None` at its proper end.
     ///
     /// May be dropped and called again.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
-        let limit = self.within(self.timeouts.between_chunks)?;
-        self.link.chunk(limit).await
+        let limit = self.within(self.between_chunks)?;
+        match &mut self.link {
+            Link::Http1 { http1, .. } => http1.chunk(limit).await,
+            Link::Http2(call) => call.chunk().await,
+        }
     }
 
-    /// Whether the answer has been read to its end, known without another read.
+    /// Whether the answer has been read to its end, trailers included, known without another read.
     pub fn is_done(&self) -> bool {
-        self.link.is_done()
+        match &self.link {
+            Link::Http1 { http1, .. } => http1.is_done(),
+            Link::Http2(call) => call.is_done(),
+        }
     }
 
     /// Trailers behind the answer's body, once that is done.
     pub fn take_trailers(&mut self) -> Option<HeaderMap> {
-        self.link.take_trailers()
+        match &mut self.link {
+            Link::Http1 { http1, .. } => http1.take_trailers(),
+            Link::Http2(call) => call.take_trailers(),
+        }
     }
 
-    /// The connection itself, for a protocol that was agreed upon.
-    pub fn into_connection(self) -> Conn {
-        self.link.conn
+    /// The connection itself, for a protocol that was agreed upon; `None` where others share it.
+    pub fn into_connection(self) -> Option<Conn> {
+        match self.link {
+            Link::Http1 { http1, .. } => Some(http1.conn),
+            Link::Http2(_) => None,
+        }
     }
 
     /// Gives the connection back to the pool if request and answer were carried to their ends.
     pub fn release(self, client: &Client) {
-        if let Some(conn) = self.link.reusable() {
-            client.idle.put(self.address, conn, Instant::now());
+        if let Link::Http1 { http1, .. } = self.link
+            && let Some(conn) = http1.reusable()
+        {
+            client.keep(&self.way, conn);
         }
     }
 

@@ -5,15 +5,17 @@
 //! when the configuration is read.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use pingora::connectors::TransportConnector;
 use pingora::protocols::l4::stream::Stream as Plain;
 use pingora::protocols::tls::client::handshake;
-use pingora::protocols::{ALPN, Ssl, Stream};
+use pingora::protocols::{ALPN, Ssl, Stream, TcpKeepalive};
 use pingora::time::timeout;
+use pingora::upstreams::peer::HttpPeer;
 use tokio_rustls::TlsConnector;
 
-use super::{Failure, http_peer};
+use super::Failure;
 use crate::config::model::Timeouts;
 use crate::tls::Client;
 
@@ -90,6 +92,21 @@ pub async fn connect(
     timeout(timeouts.connect, connecting)
         .await
         .unwrap_or_else(|_| Err(Failure::Connect("not in time".to_owned())))
+}
+
+/// The address and connection settings of a peer, in Pingora's terms.
+fn http_peer(address: SocketAddr, timeouts: &Timeouts) -> HttpPeer {
+    let mut peer = HttpPeer::new(address, false, String::new());
+    peer.options.connection_timeout = Some(timeouts.connect);
+    peer.options.total_connection_timeout = Some(timeouts.connect);
+    peer.options.tcp_keepalive = Some(TcpKeepalive {
+        idle: Duration::from_secs(60),
+        interval: Duration::from_secs(10),
+        count: 3,
+        #[cfg(target_os = "linux")]
+        user_timeout: Duration::ZERO,
+    });
+    peer
 }
 
 async fn shake(tls: &PeerTls, stream: Stream) -> Result<(Stream, Spoken), Failure> {

@@ -48,9 +48,9 @@ impl Proxy {
         since: Instant,
     ) -> Result<Attempt, Stop> {
         let began = Instant::now();
-        let open = self
-            .client
-            .open(lease.addr(), ctx.timeouts(&outgoing.pool), since);
+        let pool = &outgoing.pool;
+        let way = pool.reach.way(lease.peer().label(), lease.addr());
+        let open = self.client.open(way, ctx.timeouts(pool), since);
         let opened = watching(session, AbortStage::BeforeFirstByte, open, outgoing).await?;
         let mut exchange = match opened {
             Ok(exchange) => exchange,
@@ -64,7 +64,6 @@ impl Proxy {
                 });
             }
         };
-        let stale = exchange.reused();
         let sent = match &outgoing.upload {
             Upload::Whole(body) => {
                 let head = self.peer_head(session, ctx, Some(body.len()))?;
@@ -93,7 +92,7 @@ impl Proxy {
                 spent,
             })),
             Err(failure) => Attempt::Failed {
-                stale: stale && matches!(failure, Failure::Reset(_)),
+                stale: exchange.is_stale(&failure),
                 failure,
                 spent,
                 lease,

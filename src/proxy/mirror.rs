@@ -111,11 +111,12 @@ async fn answer(
     let began = Instant::now();
     let mut stale_tries = 0;
     let (mut exchange, answer) = loop {
-        let mut exchange = client.open(lease.addr(), pool.conf.timeouts, began).await?;
+        let way = pool.reach.way(lease.peer().label(), lease.addr());
+        let mut exchange = client.open(way, pool.conf.timeouts, began).await?;
         match exchange.ask(head, body.clone()).await {
             Ok(answer) => break (exchange, answer),
             // The peer had closed an idle connection, which says nothing about it.
-            Err(Failure::Reset(_)) if exchange.reused() && stale_tries < STALE_TRIES => {
+            Err(failure) if exchange.is_stale(&failure) && stale_tries < STALE_TRIES => {
                 stale_tries += 1;
             }
             Err(failure) => return Err(failure),

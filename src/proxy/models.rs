@@ -14,7 +14,7 @@ use super::{Proxy, intake, respond};
 use crate::admit::Need;
 use crate::balance::{Demand, Lease, Pick};
 use crate::config::model::Timeouts;
-use crate::exchange::Client;
+use crate::exchange::{Client, Way};
 use crate::front::Session;
 use crate::llm::error::ApiError;
 use crate::llm::models;
@@ -55,8 +55,9 @@ impl Proxy {
             };
             let mut timeouts = ctx.timeouts(pool);
             timeouts.total = timeouts.total.min(LIST_LIMIT);
+            let way = pool.reach.way(lease.peer().label(), lease.addr());
             let client = Arc::clone(&self.client);
-            asked.spawn(async move { (order, list(&client, lease, timeouts).await) });
+            asked.spawn(async move { (order, list(&client, way, lease, timeouts).await) });
         }
         let began = Instant::now();
         let mut lists = Vec::new();
@@ -91,14 +92,11 @@ impl Proxy {
     }
 }
 
-async fn list(client: &Client, lease: Lease, timeouts: Timeouts) -> Option<Bytes> {
+async fn list(client: &Client, way: Way, lease: Lease, timeouts: Timeouts) -> Option<Bytes> {
     let mut head = RequestHeader::build("GET", b"/v1/models", None).ok()?;
     head.insert_header("host", lease.peer().label().as_ref())
         .ok()?;
-    let mut exchange = client
-        .open(lease.addr(), timeouts, Instant::now())
-        .await
-        .ok()?;
+    let mut exchange = client.open(way, timeouts, Instant::now()).await.ok()?;
     let answer = exchange.ask(&head, Bytes::new()).await.ok()?;
     if !answer.status.is_success() {
         return None;

@@ -20,6 +20,7 @@ use super::tee::Tee;
 use crate::admit::Need;
 use crate::exchange::{strip_hop_by_hop, upstream_head};
 use crate::front::Session;
+use crate::llm::ApiError;
 use crate::metrics::events::AbortStage;
 use crate::wire::tunnel;
 
@@ -37,13 +38,18 @@ impl Proxy {
         let Some(mut lease) = self.lease(session, ctx, &outgoing, &[]).await? else {
             return Err(no_peer(&pool).into());
         };
+        let Some(way) = pool.reach.http1(lease.peer().label(), lease.addr()) else {
+            let why =
+                "it is spoken to in HTTP/2 alone, where no connection can change its protocol";
+            return Err(ApiError::upstream_broke(why).into());
+        };
         ctx.record.attempts = 1;
         ctx.record.upstream = Some(lease.addr().to_string());
         ctx.overhead_ends("proxied");
         let began = Instant::now();
         let head = peer_head(session, ctx)?;
         let asking = async {
-            let mut exchange = self.client.open(lease.addr(), timeouts, began).await?;
+            let mut exchange = self.client.open(way, timeouts, began).await?;
             let answer = exchange.ask(&head, bytes::Bytes::new()).await?;
             Ok((exchange, answer))
         };
@@ -69,6 +75,9 @@ impl Proxy {
             let mut tee = Tee::opaque(reservation);
             return self.relay(session, ctx, &pool, answer, &mut tee).await;
         }
+        let Some(peer) = exchange.into_connection() else {
+            return Err(Stop::CutOff);
+        };
         super::respond::begin(session, ctx, switched(head));
         let gone = |_| Stop::ClientGone(AbortStage::MidStream);
         session.flush().await.map_err(gone)?;
@@ -76,7 +85,7 @@ impl Proxy {
         let Some(client) = session.take_connection() else {
             return Err(Stop::CutOff);
         };
-        let (_, sent) = tunnel(client, exchange.into_connection(), timeouts.between_chunks).await;
+        let (_, sent) = tunnel(client, peer, timeouts.between_chunks).await;
         session.count_sent(sent);
         report_success(&pool, &mut lease);
         Ok(())

@@ -13,6 +13,7 @@ use crate::admit::{KeyTable, Limiter, Queue};
 use crate::balance;
 use crate::cache::{Cache, Embedder};
 use crate::config::model::{self, AccessLogTo, Config, LogFormat};
+use crate::exchange::Reach;
 use crate::metrics::access_log::{AccessLog, Format};
 use crate::metrics::error_log;
 use crate::route::RouteTable;
@@ -31,6 +32,7 @@ pub(super) fn build(config: Config, old: Option<&Snapshot>, now: Instant) -> io:
     let error_log = error_log(&config.error_log)?;
     let listeners = listeners(&config, SystemTime::now())?;
     let caches = caches(&config, old)?;
+    let reaches = reaches(&config)?;
     let limiter = match old {
         Some(old) => Limiter::reconfigured(&old.limiter, &config.limits),
         None => Limiter::new(&config.limits),
@@ -44,7 +46,7 @@ pub(super) fn build(config: Config, old: Option<&Snapshot>, now: Instant) -> io:
         routes_live: routes_live(&config, old),
         trusted: Ranges::new(&config.client.trusted_proxies),
         // Last: it changes the queues in place.
-        pools: pools(&config, old, now),
+        pools: pools(&config, reaches, old, now),
         listeners,
         caches,
         access_log,
@@ -98,21 +100,36 @@ fn routes_live(config: &Config, old: Option<&Snapshot>) -> HashMap<String, Route
         .collect()
 }
 
-fn pools(config: &Config, old: Option<&Snapshot>, now: Instant) -> HashMap<String, Arc<Pool>> {
+/// In the order of the pools.
+fn reaches(config: &Config) -> io::Result<Vec<Reach>> {
+    let reach = |pool: &model::Pool| {
+        Reach::new(pool)
+            .map_err(|problem| io::Error::other(format!("pools.{}.tls: {problem}", pool.name)))
+    };
+    config.pools.iter().map(reach).collect()
+}
+
+fn pools(
+    config: &Config,
+    reaches: Vec<Reach>,
+    old: Option<&Snapshot>,
+    now: Instant,
+) -> HashMap<String, Arc<Pool>> {
     config
         .pools
         .iter()
-        .map(|conf| {
+        .zip(reaches)
+        .map(|(conf, reach)| {
             let before = old.and_then(|old| old.pools.get(&conf.name));
             (
                 conf.name.clone(),
-                Arc::new(pool(conf, before.map(Arc::as_ref), now)),
+                Arc::new(pool(conf, reach, before.map(Arc::as_ref), now)),
             )
         })
         .collect()
 }
 
-fn pool(conf: &model::Pool, old: Option<&Pool>, now: Instant) -> Pool {
+fn pool(conf: &model::Pool, reach: Reach, old: Option<&Pool>, now: Instant) -> Pool {
     let queue = match old {
         Some(old) => {
             old.queue.reconfigure(&conf.queue);
@@ -130,6 +147,7 @@ fn pool(conf: &model::Pool, old: Option<&Pool>, now: Instant) -> Pool {
     Pool {
         conf: conf.clone(),
         balance,
+        reach,
         queue,
     }
 }

@@ -1,24 +1,25 @@
-//! Active health checks, through Pingora's.
+//! Active health checks: a request of its own on a connection of its own, spoken to as the pool's requests are.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pingora::lb::Backend;
-use pingora::lb::health_check::{HealthCheck, HttpHealthCheck};
+use bytes::Bytes;
+use pingora::http::RequestHeader;
 use tokio::time::{sleep, timeout};
 
 use super::live::Live;
 use super::snapshot::Pool;
 use crate::balance::{Change, Peer, Probe};
-use crate::config::model::Health;
+use crate::config::model::{Health, PeerTls, Timeouts};
+use crate::exchange::Client;
 
 /// Longest sleep, so that new peers and reloads are seen soon.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Checks every peer of every pool at its interval. Never returns.
-pub async fn probe_forever(live: Arc<Live>) {
+pub async fn probe_forever(live: Arc<Live>, client: Arc<Client>) {
     let mut schedule: HashMap<(String, SocketAddr), Slot> = HashMap::new();
     loop {
         let now = Instant::now();
@@ -33,19 +34,15 @@ pub async fn probe_forever(live: Arc<Live>) {
                 let key = (pool.conf.name.clone(), peer.addr());
                 let slot = schedule
                     .entry(key.clone())
-                    .or_insert_with(|| Slot::new(peer, health, now));
+                    .or_insert_with(|| Slot::new(pool, now));
                 seen.push(key);
-                if slot.health != *health {
-                    *slot = Slot::new(peer, health, now);
+                if slot.is_of_another(pool) {
+                    *slot = Slot::new(pool, now);
                 }
                 if slot.due <= now {
                     slot.due = now + health.interval;
-                    tokio::spawn(probe(
-                        Arc::clone(pool),
-                        Arc::clone(peer),
-                        Arc::clone(&slot.check),
-                        health.timeout,
-                    ));
+                    let (pool, peer) = (Arc::clone(pool), Arc::clone(peer));
+                    tokio::spawn(probe(pool, peer, health.clone(), Arc::clone(&client)));
                 }
                 next = next.min(slot.due);
             }
@@ -55,59 +52,37 @@ pub async fn probe_forever(live: Arc<Live>) {
     }
 }
 
+/// When a peer is asked next, and under which settings it was asked so far.
 struct Slot {
-    health: Health,
-    check: Arc<HttpHealthCheck>,
+    health: Option<Health>,
+    tls: Option<PeerTls>,
+    http2: bool,
     due: Instant,
 }
 
 impl Slot {
-    fn new(peer: &Peer, health: &Health, now: Instant) -> Self {
+    fn new(pool: &Pool, now: Instant) -> Self {
         Self {
-            health: health.clone(),
-            check: Arc::new(http_check(peer, health)),
+            health: pool.conf.health.clone(),
+            tls: pool.conf.tls.clone(),
+            http2: pool.conf.http2,
             due: now,
         }
     }
-}
 
-fn http_check(peer: &Peer, health: &Health) -> HttpHealthCheck {
-    let mut check = HttpHealthCheck::new(peer.label(), false);
-    match pingora::http::RequestHeader::build("GET", health.path.as_bytes(), None) {
-        Ok(mut request) => {
-            // A label is a host and a port, which is a valid header value.
-            let _ = request.insert_header("host", peer.label().as_ref());
-            let _ = request.insert_header("user-agent", "tollgate-health-check");
-            check.req = request;
-        }
-        Err(error) => log::error!("health.path {:?}: {error}", health.path),
+    /// What was learnt under other settings is asked again at once.
+    fn is_of_another(&self, pool: &Pool) -> bool {
+        let conf = &pool.conf;
+        self.health != conf.health || self.tls != conf.tls || self.http2 != conf.http2
     }
-    check.peer_template.options.connection_timeout = Some(health.timeout);
-    check.peer_template.options.total_connection_timeout = Some(health.timeout);
-    check.peer_template.options.read_timeout = Some(health.timeout);
-    check.validator = Some(Box::new(|answer| {
-        if answer.status.is_success() {
-            Ok(())
-        } else {
-            pingora::Error::e_explain(
-                pingora::ErrorType::HTTPStatus(answer.status.as_u16()),
-                "health check",
-            )
-        }
-    }));
-    check
 }
 
-async fn probe(pool: Arc<Pool>, peer: Arc<Peer>, check: Arc<HttpHealthCheck>, limit: Duration) {
-    let backend = Backend {
-        addr: pingora::protocols::l4::socket::SocketAddr::Inet(peer.addr()),
-        weight: 1,
-        ext: Default::default(),
-    };
-    let answer = timeout(limit, check.check(&backend)).await;
-    let (probe, why) = match answer {
+async fn probe(pool: Arc<Pool>, peer: Arc<Peer>, health: Health, client: Arc<Client>) {
+    let limit = health.timeout;
+    let asked = timeout(limit, ask(&pool, &peer, &health, &client)).await;
+    let (probe, why) = match asked {
         Ok(Ok(())) => (Probe::Passed, String::new()),
-        Ok(Err(error)) => (Probe::Failed, error.to_string()),
+        Ok(Err(why)) => (Probe::Failed, why),
         Err(_) => (Probe::Failed, format!("no answer within {limit:?}")),
     };
     let (pool_name, label) = (&pool.conf.name, peer.label());
@@ -115,5 +90,31 @@ async fn probe(pool: Arc<Pool>, peer: Arc<Peer>, check: Arc<HttpHealthCheck>, li
         Change::ProbedDown => log::warn!("pool {pool_name}: peer {label} is out: {why}"),
         Change::ProbedUp => log::info!("pool {pool_name}: peer {label} is back"),
         _ => {}
+    }
+}
+
+/// Why the peer is not healthy, if it is not.
+async fn ask(pool: &Pool, peer: &Peer, health: &Health, client: &Client) -> Result<(), String> {
+    let mut head = RequestHeader::build("GET", health.path.as_bytes(), None)
+        .map_err(|error| format!("health.path {:?}: {error}", health.path))?;
+    // A label is a host and a port, which is a valid header value.
+    let _ = head.insert_header("host", peer.label().as_ref());
+    let _ = head.insert_header("user-agent", "tollgate-health-check");
+    let timeouts = Timeouts {
+        connect: health.timeout,
+        first_byte: health.timeout,
+        between_chunks: health.timeout,
+        total: health.timeout,
+    };
+    let way = pool.reach.way(peer.label(), peer.addr());
+    // Anew, so that a peer which takes no connection is found out.
+    let mut exchange = client
+        .open_anew(way, timeouts, Instant::now())
+        .await
+        .map_err(|failure| failure.to_string())?;
+    match exchange.ask(&head, Bytes::new()).await {
+        Ok(head) if head.status.is_success() => Ok(()),
+        Ok(head) => Err(format!("it answers {}", head.status)),
+        Err(failure) => Err(failure.to_string()),
     }
 }

@@ -10,6 +10,7 @@ use crate::admit::{KeyTable, Limiter, Queue};
 use crate::balance;
 use crate::cache::Cache;
 use crate::config::model::{self, Config};
+use crate::exchange::Reach;
 use crate::front::Rules;
 use crate::metrics::access_log::AccessLog;
 use crate::route::RouteTable;
@@ -55,6 +56,8 @@ pub struct Pool {
     pub conf: model::Pool,
     /// Peers, their load and health, and how one is chosen.
     pub balance: balance::Pool,
+    /// How the peers are spoken to.
+    pub reach: Reach,
     /// Where requests wait while every peer is full.
     pub queue: Arc<Queue>,
 }

@@ -10,17 +10,17 @@ use crate::support::client;
 use crate::support::gate::{Gate, pool};
 use crate::support::peer::{Peer, Wire, sha256};
 
-const SIZES: [usize; 6] = [0, 1, 65_536, 65_537, 1 << 20, 20 << 20];
+pub(crate) const SIZES: [usize; 6] = [0, 1, 65_536, 65_537, 1 << 20, 20 << 20];
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Framing {
+pub(crate) enum Framing {
     Length,
     Chunked,
     LengthExpecting,
     ChunkedExpecting,
 }
 
-const FRAMINGS: [Framing; 4] = [
+pub(crate) const FRAMINGS: [Framing; 4] = [
     Framing::Length,
     Framing::Chunked,
     Framing::LengthExpecting,
@@ -59,12 +59,12 @@ async fn first_peer(kind: &'static str) -> Peer {
     .await
 }
 
-fn body(size: usize) -> Vec<u8> {
+pub(crate) fn body(size: usize) -> Vec<u8> {
     (0..size).map(|i| (i * 31 + i / 251) as u8).collect()
 }
 
 /// Sends one request on `stream` and reads its answer; waits for `100 Continue` where it asked for it.
-async fn exchange(
+pub(crate) async fn exchange(
     stream: &mut TcpStream,
     path: &str,
     framing: Framing,

@@ -1,4 +1,4 @@
-//! Imports go one way: `main -> cli -> app -> {front, proxy, admin} -> exchange/state -> engines -> config -> {llm, metrics,
+//! Imports go one way: `main -> cli -> app -> {front, proxy, admin} -> state -> {exchange, engines} -> config -> {llm, metrics,
 //! tls, util}`.
 
 use std::fs;
@@ -32,7 +32,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     (
         "state",
         &[
-            "admit", "cache", "route", "balance", "front", "config", "metrics", "util",
+            "exchange", "admit", "cache", "route", "balance", "front", "config", "metrics", "util",
         ],
     ),
     ("import", &[]),

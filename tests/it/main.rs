@@ -23,6 +23,7 @@ mod layers;
 mod limits;
 mod logs;
 mod official;
+mod peers_tls;
 mod queueing;
 mod recordings;
 mod reloads;

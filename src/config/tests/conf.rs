@@ -8,6 +8,7 @@ use crate::config::model::ClientRules;
 use crate::config::path::{At, Step};
 use crate::config::raw::RawConfig;
 use crate::config::{load, report::Report, shape};
+use crate::tls::testing::Authority;
 
 fn conf(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -125,10 +126,11 @@ fn what_the_explained_file_only_shows_is_good_too() {
         "-----BEGIN CERTIFICATE-----\n",
         "-----BEGIN PRIVATE KEY-----\n",
     );
+    let ca = std::fs::read_to_string(Authority::new().file()).unwrap();
     for (name, content) in [
         ("tls/example.com.pem", cert),
         ("tls/example.com.key", key),
-        ("tls/ca.pem", cert),
+        ("tls/ca.pem", ca.as_str()),
         ("keys/ops", "secret\n"),
     ] {
         let path = dir.path().join(name);

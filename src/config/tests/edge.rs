@@ -173,6 +173,20 @@ fn peers_are_spoken_to_over_tls_where_the_pool_says_so() {
 }
 
 #[test]
+fn an_authority_that_is_no_certificate_is_told_with_its_file() {
+    let (dir, path) = with_tls("off");
+    let text = file("    tls: {ca: a.pem}", "");
+    std::fs::write(&path, text).unwrap();
+    let nonsense = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    std::fs::write(dir.path().join("a.pem"), nonsense).unwrap();
+    let found = load(&path).unwrap_err().to_string();
+    assert!(
+        found.starts_with("pools.a.tls.ca: a.pem: cannot be believed in: "),
+        "{found}"
+    );
+}
+
+#[test]
 fn a_peer_with_a_scheme_is_told_where_tls_is_written() {
     let found = lines(&file("", "").replace("10.0.0.1:8000", "\"https://a:443\""));
     assert!(found[0].contains("`tls: on` in the pool"), "{found:?}");

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::{RecvStream, SendStream};
 use http::header::{CONTENT_LENGTH, HOST, TE};
-use http::{HeaderMap, Request, Uri, Version};
+use http::{HeaderMap, HeaderValue, Request, Uri, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::time::timeout;
 
@@ -29,8 +29,11 @@ pub struct Call {
     reused: bool,
     timeouts: Timeouts,
     deadline: Instant,
-    /// The answer has been read to its end, trailers aside.
+    /// The answer has been read to its end.
     done: bool,
+    trailers: Option<HeaderMap>,
+    /// The peer has not worked on the request, or the connection broke.
+    unheard: bool,
 }
 
 impl Call {
@@ -51,13 +54,19 @@ impl Call {
             timeouts,
             deadline: start + timeouts.total,
             done: false,
+            trailers: None,
+            unheard: false,
         }
     }
 
-    /// Whether the connection had been there before: a failure before the first byte may then only mean that the peer
-    /// had closed it meanwhile.
+    /// Whether the connection had been there before.
     pub fn reused(&self) -> bool {
         self.reused
+    }
+
+    /// Whether the failure before the first byte may only mean that the peer had said goodbye meanwhile.
+    pub fn is_stale(&self) -> bool {
+        self.reused && self.unheard
     }
 
     /// Sends the request head; `last` when no body follows. What belongs to HTTP/1 connections only is left out.
@@ -67,7 +76,7 @@ impl Call {
             .place
             .requests
             .send_request(request, last)
-            .map_err(before_first_byte)?;
+            .map_err(|error| self.unanswered(&error))?;
         self.answer = Some(answer);
         self.sending = (!last).then_some(sending);
         Ok(())
@@ -83,10 +92,12 @@ impl Call {
                 .await
                 .map_err(|_| Failure::FirstByteTimeout)?
                 .unwrap_or_else(|| Err(h2::Reason::CANCEL.into()))
-                .map_err(before_first_byte)?;
+                .map_err(|error| self.unanswered(&error))?;
             let piece = part.split_to(room.min(part.len()));
             let ends = last && part.is_empty();
-            sending.send_data(piece, ends).map_err(before_first_byte)?;
+            self.sending()?
+                .send_data(piece, ends)
+                .map_err(|error| self.unanswered(&error))?;
             if ends {
                 self.sending = None;
                 return Ok(());
@@ -95,9 +106,23 @@ impl Call {
         if last && let Some(mut sending) = self.sending.take() {
             sending
                 .send_data(Bytes::new(), true)
-                .map_err(before_first_byte)?;
+                .map_err(|error| self.unanswered(&error))?;
         }
         Ok(())
+    }
+
+    /// Ends the request body with trailers.
+    pub fn send_trailers(&mut self, trailers: &HeaderMap) -> Result<(), Failure> {
+        let mut kept = trailers.clone();
+        for name in strip_hop_by_hop(trailers) {
+            kept.remove(name);
+        }
+        match self.sending.take() {
+            Some(mut sending) => sending
+                .send_trailers(kept)
+                .map_err(|error| self.unanswered(&error)),
+            None => Ok(()),
+        }
     }
 
     /// Sends a request whose body is held whole and reads the response head.
@@ -138,7 +163,7 @@ impl Call {
         let (mut head, receiving) = timeout(wait, answer)
             .await
             .map_err(|_| self.late(Failure::FirstByteTimeout))?
-            .map_err(before_first_byte)?
+            .map_err(|error| self.unanswered(&error))?
             .into_parts();
         self.answer = None;
         self.done = receiving.is_end_stream();
@@ -160,6 +185,7 @@ impl Call {
                 .await
                 .map_err(|_| Failure::BetweenChunksTimeout);
             let Some(data) = read.map_err(|failure| self.late(failure))? else {
+                self.read_trailers().await?;
                 self.done = true;
                 return Ok(None);
             };
@@ -174,15 +200,22 @@ impl Call {
         }
     }
 
-    /// The trailers, after the end of the body.
-    pub async fn trailers(&mut self) -> Result<Option<HeaderMap>, Failure> {
+    async fn read_trailers(&mut self) -> Result<(), Failure> {
         let wait = self.within(self.timeouts.between_chunks)?;
         let Some(receiving) = self.receiving.as_mut() else {
-            return Ok(None);
+            return Ok(());
         };
         let read = timeout(wait, receiving.trailers()).await;
-        read.map_err(|_| self.late(Failure::BetweenChunksTimeout))?
-            .map_err(in_body)
+        let read = read.map_err(|_| self.late(Failure::BetweenChunksTimeout))?;
+        if let Some(trailers) = read.map_err(in_body)? {
+            self.trailers = Some(trailers);
+        }
+        Ok(())
+    }
+
+    /// Trailers behind the answer's body, once that is done.
+    pub fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take()
     }
 
     /// Whether the answer has been read to its end, known without another read.
@@ -198,6 +231,11 @@ impl Call {
         self.sending
             .as_mut()
             .ok_or_else(|| Failure::Broken("the request has ended".to_owned()))
+    }
+
+    fn unanswered(&mut self, error: &h2::Error) -> Failure {
+        self.unheard = is_unheard(error);
+        Failure::Reset(error.to_string())
     }
 
     /// `limit`, or what is left of the total time if that is less.
@@ -234,11 +272,11 @@ fn request(head: &RequestHeader, scheme: &str) -> Result<Request<()>, Failure> {
         .map_err(|error| unfit(&error))?;
     let mut headers = head.headers.clone();
     for name in strip_hop_by_hop(&head.headers) {
-        // "trailers" is the only value it may have, and it is not asked for here.
         headers.remove(name);
     }
     headers.remove(HOST);
-    headers.remove(TE);
+    // They are passed on; gRPC servers refuse whoever does not say so.
+    headers.insert(TE, HeaderValue::from_static("trailers"));
     let mut request = Request::new(());
     *request.method_mut() = head.method.clone();
     *request.uri_mut() = uri;
@@ -251,8 +289,12 @@ fn request(head: &RequestHeader, scheme: &str) -> Result<Request<()>, Failure> {
     Ok(request)
 }
 
-fn before_first_byte(error: h2::Error) -> Failure {
-    Failure::Reset(error.to_string())
+/// Whether the peer says that it did not begin (RFC 9113, 8.7), or there is nobody to say so.
+fn is_unheard(error: &h2::Error) -> bool {
+    let reason = error.reason();
+    error.is_io()
+        || (error.is_remote() && error.is_go_away() && reason == Some(h2::Reason::NO_ERROR))
+        || (error.is_remote() && reason == Some(h2::Reason::REFUSED_STREAM))
 }
 
 fn in_body(error: h2::Error) -> Failure {

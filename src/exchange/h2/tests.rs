@@ -67,7 +67,7 @@ async fn dial(to: Destination) -> Result<(Stream, Spoken), Failure> {
 
 fn call(opened: Opened) -> Call {
     match opened {
-        Opened::Call(call) => call,
+        Opened::Call(call) => *call,
         Opened::Http1(_) => panic!("HTTP/1.1"),
     }
 }
@@ -230,7 +230,7 @@ async fn a_body_can_be_sent_piece_by_piece_and_trailers_come_after_the_answer() 
     call.send_body(Bytes::new(), true).await.expect("sent");
     assert_eq!(call.head().await.expect("head").status, 200);
     assert_eq!(body(&mut call).await.expect("whole"), b"done");
-    let trailers = call.trailers().await.expect("read").expect("there");
+    let trailers = call.take_trailers().expect("there");
     assert_eq!(trailers["x-sum"], "15");
 }
 
