@@ -20,7 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::admin::Admin;
 use crate::config;
 use crate::exchange::Client;
-use crate::front::Front;
+use crate::front::{Crowd, Front};
 use crate::metrics::names;
 use crate::proxy::Proxy;
 use crate::state::{self, Live, Refused};
@@ -76,16 +76,18 @@ pub fn run(path: &Path, upgrade: bool) -> Result<(), Error> {
     let client = Arc::new(Client::new(&server.configuration));
     let given = server.add_boxed_service(Box::new(sockets.for_pingora()?));
 
-    let proxy = Proxy::new(Arc::clone(&live), Arc::clone(&client));
-    let mut front = Service::new("front".to_owned(), Front::new(Arc::new(proxy)));
-    for listen in &config.listen {
+    let proxy = Arc::new(Proxy::new(Arc::clone(&live), Arc::clone(&client)));
+    let crowd = Arc::new(Crowd::default());
+    for (address, rules) in &snapshot.listeners {
+        let (proxy, crowd) = (Arc::clone(&proxy), Arc::clone(&crowd));
+        let front = Front::new(proxy, *address, Arc::clone(rules), crowd);
+        let mut front = Service::new("front".to_owned(), front);
         // What is read goes into buffers of our own.
         front.add_listener(
-            ListenerConfig::tcp(listen.address.to_string())
-                .l4_buffer(L4BufferSettings::unbuffered()),
+            ListenerConfig::tcp(address.to_string()).l4_buffer(L4BufferSettings::unbuffered()),
         );
+        server.add_service(front).add_dependency(&given);
     }
-    server.add_service(front).add_dependency(&given);
     let draining = drain::Draining::default();
     if let Some(address) = config.admin {
         let admin = Admin::new(Arc::clone(&live), draining.flag());

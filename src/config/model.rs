@@ -10,7 +10,7 @@ use std::time::Duration;
 mod edge;
 mod route;
 
-pub use edge::{Certificate, ClientRules, Listen, ListenTls, PeerTls, TlsVersion};
+pub use edge::{ClientRules, Listen, ListenTls, PeerTls};
 pub use route::{
     Action, HeaderEdits, HeaderMatch, HostPattern, Match, Mirror, Redirect, Respond, Rewrite,
     Route, TimeoutOverrides,

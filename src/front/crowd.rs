@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 
-use super::Rules;
+use crate::config::model::ClientRules;
 
-/// Connections that are open.
+/// Connections that are open, on all listeners.
 #[derive(Debug, Default)]
-pub(super) struct Crowd {
+pub struct Crowd {
     all: AtomicUsize,
     by_address: DashMap<IpAddr, usize>,
 }
@@ -43,7 +43,7 @@ impl Crowd {
     pub(super) fn enter(
         self: &Arc<Self>,
         address: Option<IpAddr>,
-        rules: &Rules,
+        rules: &ClientRules,
     ) -> Result<Seat, Crowded> {
         // Counted before it is compared: two that come at once must not both take the last seat.
         let seat = Seat {
@@ -53,12 +53,12 @@ impl Crowd {
         if self.all.fetch_add(1, Ordering::Relaxed) >= rules.max_connections {
             return Err(Crowded::All);
         }
-        let Some(address) = address.filter(|_| rules.max_connections_per_address > 0) else {
+        let (Some(address), Some(most)) = (address, rules.max_connections_per_address) else {
             return Ok(seat);
         };
         let address = network(address);
         let mut count = self.by_address.entry(address).or_insert(0);
-        if *count >= rules.max_connections_per_address {
+        if *count >= most {
             return Err(Crowded::Address);
         }
         *count += 1;
@@ -92,14 +92,20 @@ fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    fn rules(max_connections: usize, per_address: usize) -> ClientRules {
+        let least = "listen: [{ address: \"127.0.0.1:1\" }]\npools: { p: { peers: [{ address: \"127.0.0.1:2\" }] } }\n";
+        let loaded = crate::config::parse(least, "".as_ref()).expect("valid");
+        ClientRules {
+            max_connections,
+            max_connections_per_address: Some(per_address),
+            ..loaded.config.client
+        }
+    }
+
     #[test]
     fn an_address_has_its_share_of_seats_and_gets_them_back() {
         let crowd = Arc::new(Crowd::default());
-        let rules = Rules {
-            max_connections: 3,
-            max_connections_per_address: 2,
-            ..Rules::default()
-        };
+        let rules = rules(3, 2);
         let enter = |text: &str| crowd.enter(Some(text.parse().expect("an address")), &rules);
         let (first, _second) = (
             enter("10.0.0.1").expect("room"),
@@ -119,10 +125,7 @@ mod tests {
     #[test]
     fn one_ipv6_customer_counts_as_one() {
         let crowd = Arc::new(Crowd::default());
-        let rules = Rules {
-            max_connections_per_address: 1,
-            ..Rules::default()
-        };
+        let rules = rules(100, 1);
         let enter = |text: &str| crowd.enter(Some(text.parse().expect("an address")), &rules);
         let _seat = enter("2001:db8::1").expect("room");
         assert!(enter("2001:db8::2").is_err());

@@ -16,8 +16,9 @@ use tokio::sync::Notify;
 use super::crowd::Crowd;
 use super::h1::H1;
 use super::h2::H2;
-use super::session::Origin;
-use super::{Rules, Session};
+use super::proxy_protocol::{self, Header, Origin};
+use super::tls::{self, Spoken};
+use super::{Rules, Session, session};
 use crate::metrics::events;
 use crate::wire::Conn;
 
@@ -31,8 +32,8 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
-    /// What holds for clients now.
-    fn rules(&self) -> Arc<Rules>;
+    /// What holds for the clients of a listener now; `None` once the configuration has it no longer.
+    fn rules(&self, listener: SocketAddr) -> Option<Arc<Rules>>;
 
     /// Answers one request. Whatever it leaves unended is cut off.
     fn handle(&self, session: &mut Session) -> impl Future<Output = ()> + Send;
@@ -41,41 +42,84 @@ pub trait Handler: Send + Sync + 'static {
 /// What a listener hands its connections to.
 pub struct Front<H> {
     handler: Arc<H>,
+    listener: SocketAddr,
+    /// The rules that the listener began with.
+    first: Arc<Rules>,
     crowd: Arc<Crowd>,
 }
 
 impl<H: Handler> Front<H> {
-    /// Gives requests to `handler`.
-    pub fn new(handler: Arc<H>) -> Self {
+    /// Gives the requests that come on `listener` to `handler`. Connections are counted in `crowd`.
+    pub fn new(
+        handler: Arc<H>,
+        listener: SocketAddr,
+        first: Arc<Rules>,
+        crowd: Arc<Crowd>,
+    ) -> Self {
         Self {
             handler,
-            crowd: Arc::default(),
+            listener,
+            first,
+            crowd,
         }
     }
 
-    async fn enter(&self, stream: Stream, shutdown: &ShutdownWatch) {
-        let address = stream.get_socket_digest().and_then(|digest| {
-            digest
-                .peer_addr()
-                .and_then(|address| address.as_inet().copied())
+    fn rules(&self) -> Arc<Rules> {
+        let rules = self.handler.rules(self.listener);
+        rules.unwrap_or_else(|| Arc::clone(&self.first))
+    }
+
+    async fn enter(&self, mut stream: Stream, shutdown: &ShutdownWatch) {
+        let rules = self.rules();
+        let mut client = stream.get_socket_digest().and_then(|digest| {
+            let address = digest.peer_addr()?;
+            address.as_inet().copied()
         });
-        let rules = self.handler.rules();
-        let _seat = match self
-            .crowd
-            .enter(address.map(|address| address.ip()), &rules)
-        {
+        let mut came = Vec::new();
+        if rules.proxy_protocol {
+            match announced(&mut stream, client, &rules).await {
+                Ok(header) => {
+                    if let Origin::Client { source, .. } = header.origin {
+                        client = Some(source);
+                    }
+                    came = header.rest;
+                }
+                Err(reason) => return events::connection_refused(reason),
+            }
+        }
+        let address = client.map(|client| client.ip());
+        let _seat = match self.crowd.enter(address, &rules.client) {
             Ok(seat) => seat,
             Err(crowded) => return events::connection_refused(crowded.name()),
         };
+        if let Some(tls) = &rules.tls {
+            let Some(stream) = put_back(stream, &came) else {
+                return;
+            };
+            return match tls::accept(stream, tls, rules.client.header_timeout).await {
+                Ok(accepted) if accepted.spoken == Spoken::Http2 => {
+                    self.serve_h2(accepted.stream, client, true, shutdown).await;
+                }
+                Ok(accepted) => {
+                    let conn = Conn::new(accepted.stream);
+                    self.serve_h1(conn, client, true, shutdown).await;
+                }
+                Err(refused) => {
+                    log::debug!("{}: {refused}", self.listener);
+                    events::connection_refused("tls");
+                }
+            };
+        }
         let mut conn = Conn::new(stream);
+        conn.inbox.extend_from_slice(&came);
         match begins_h2(&mut conn, &rules).await {
             Some(true) => {
                 let (stream, came) = conn.into_parts();
                 if let Some(stream) = put_back(stream, &came) {
-                    self.serve_h2(stream, address, false, shutdown).await;
+                    self.serve_h2(stream, client, false, shutdown).await;
                 }
             }
-            Some(false) => self.serve_h1(conn, address, false, shutdown).await,
+            Some(false) => self.serve_h1(conn, client, false, shutdown).await,
             None => {}
         }
     }
@@ -90,7 +134,7 @@ impl<H: Handler> Front<H> {
         let mut h1 = H1::new(conn);
         let mut fresh = true;
         loop {
-            let rules = self.handler.rules();
+            let rules = self.rules();
             let head = match h1.next_head(&rules, fresh).await {
                 Ok(Some(head)) => head,
                 Ok(None) => return,
@@ -100,7 +144,7 @@ impl<H: Handler> Front<H> {
                 }
             };
             fresh = false;
-            let from = Origin {
+            let from = session::Origin {
                 client,
                 tls,
                 rules,
@@ -122,13 +166,17 @@ impl<H: Handler> Front<H> {
         tls: bool,
         shutdown: &ShutdownWatch,
     ) {
-        let rules = self.handler.rules();
+        let rules = self.rules();
         let mut options = h2::default_h2_options();
         options
-            .max_header_list_size(u32::try_from(rules.max_header_bytes).unwrap_or(u32::MAX))
+            .max_header_list_size(u32::try_from(rules.client.max_header_bytes).unwrap_or(u32::MAX))
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW);
-        let begun = timeout(rules.header_timeout, h2::handshake(stream, Some(options))).await;
+        let begun = timeout(
+            rules.client.header_timeout,
+            h2::handshake(stream, Some(options)),
+        )
+        .await;
         let Ok(Ok(mut connection)) = begun else {
             return;
         };
@@ -151,14 +199,14 @@ impl<H: Handler> Front<H> {
                     continue;
                 }
                 accepted = HttpSession::from_h2_conn(&mut connection, Arc::clone(&digest)) => accepted,
-                () = streams.idle_for(rules.idle_timeout) => return,
+                () = streams.idle_for(rules.client.idle_timeout) => return,
             };
             match accepted {
                 Ok(Some(H2Accept::Session(stream))) => {
-                    let from = Origin {
+                    let from = session::Origin {
                         client,
                         tls,
-                        rules: self.handler.rules(),
+                        rules: self.rules(),
                         closing: false,
                     };
                     let handler = Arc::clone(&self.handler);
@@ -195,13 +243,29 @@ impl<H: Handler> ServerApp for Front<H> {
     }
 }
 
+/// The PROXY header that a connection begins with, from somebody whose word counts; else the word for metrics.
+async fn announced(
+    stream: &mut Stream,
+    from: Option<SocketAddr>,
+    rules: &Rules,
+) -> Result<Header, &'static str> {
+    if !from.is_some_and(|from| rules.trusted.contains(from.ip())) {
+        return Err("untrusted_proxy");
+    }
+    proxy_protocol::read(stream, rules.client.header_timeout)
+        .await
+        .map_err(|refused| {
+            log::debug!("{refused}");
+            "proxy_header"
+        })
+}
+
 /// Whether the client speaks HTTP/2 without having said so before; `None` when it says nothing.
 async fn begins_h2(conn: &mut Conn, rules: &Rules) -> Option<bool> {
     let first_bytes = async {
         loop {
-            match conn.fill().await {
-                Ok(1..) => {}
-                _ => return None,
+            if conn.inbox.is_empty() && !matches!(conn.fill().await, Ok(1..)) {
+                return None;
             }
             let here = conn.inbox.len().min(PREFACE.len());
             if !rules.http2 || conn.inbox[..here] != PREFACE[..here] {
@@ -210,9 +274,14 @@ async fn begins_h2(conn: &mut Conn, rules: &Rules) -> Option<bool> {
             if here == PREFACE.len() {
                 return Some(true);
             }
+            if !matches!(conn.fill().await, Ok(1..)) {
+                return None;
+            }
         }
     };
-    timeout(rules.header_timeout, first_bytes).await.ok()?
+    timeout(rules.client.header_timeout, first_bytes)
+        .await
+        .ok()?
 }
 
 /// The stream as it was before `came` was read off it.

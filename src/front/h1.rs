@@ -84,8 +84,8 @@ impl H1 {
         if self.conn.inbox.is_empty() {
             self.conn.rest();
             let limit = match fresh {
-                true => rules.header_timeout,
-                false => rules.idle_timeout,
+                true => rules.client.header_timeout,
+                false => rules.client.idle_timeout,
             };
             match timeout(limit, self.conn.fill()).await {
                 Ok(Ok(1..)) => {}
@@ -93,7 +93,7 @@ impl H1 {
             }
         }
         let limits = HeadLimits {
-            bytes: rules.max_header_bytes,
+            bytes: rules.client.max_header_bytes,
         };
         let mut deadline = None;
         loop {
@@ -104,7 +104,7 @@ impl H1 {
                 return Ok(Some(head));
             }
             let now = Instant::now();
-            let deadline = *deadline.get_or_insert(now + rules.header_timeout);
+            let deadline = *deadline.get_or_insert(now + rules.client.header_timeout);
             let left = deadline.saturating_duration_since(now);
             match timeout(left, self.conn.fill()).await {
                 Ok(Ok(1..)) => {}
@@ -171,7 +171,7 @@ impl H1 {
             self.flush(rules).await?;
         }
         let began = Instant::now();
-        let came = timeout(rules.body_timeout, self.conn.fill()).await;
+        let came = timeout(rules.client.body_timeout, self.conn.fill()).await;
         self.body_wait += began.elapsed();
         match came {
             Ok(Ok(1..)) => {}
@@ -181,7 +181,8 @@ impl H1 {
                 return Err(ClientError::TooSlow);
             }
         }
-        let asked = self.body_wait.saturating_sub(BODY_GRACE).as_secs() * rules.min_rate;
+        let due = self.body_wait.saturating_sub(BODY_GRACE).as_secs();
+        let asked = due * rules.client.min_rate.unwrap_or(0);
         if self.body_read + (self.conn.inbox.len() as u64) < asked {
             self.keep = false;
             return Err(ClientError::TooSlow);
@@ -325,7 +326,7 @@ impl H1 {
         mut part: Bytes,
         last: bool,
     ) -> Result<(), ClientError> {
-        let limit = rules.write_timeout;
+        let limit = rules.client.write_timeout;
         if let Writing::Length(left) = &mut self.writing {
             // A peer that sends more than it announced must not reach into the next answer.
             let fits = usize::try_from(*left).unwrap_or(usize::MAX);
@@ -391,7 +392,7 @@ impl H1 {
         if self.conn.outbox.is_empty() {
             return Ok(());
         }
-        Ok(self.conn.flush(rules.write_timeout).await?)
+        Ok(self.conn.flush(rules.client.write_timeout).await?)
     }
 
     /// Answers a head that is no request, and is done with the connection.

@@ -37,7 +37,7 @@ impl H2 {
         if self.body_done {
             return Ok(None);
         }
-        match timeout(rules.body_timeout, self.stream.read_body_bytes()).await {
+        match timeout(rules.client.body_timeout, self.stream.read_body_bytes()).await {
             Ok(Ok(Some(part))) => {
                 self.body_done = self.stream.is_body_done();
                 Ok(Some(part))
@@ -108,7 +108,8 @@ impl H2 {
             return Ok(());
         }
         self.ended = last;
-        self.stream.set_write_timeout(Some(rules.write_timeout));
+        self.stream
+            .set_write_timeout(Some(rules.client.write_timeout));
         self.stream
             .write_body(part, last)
             .await

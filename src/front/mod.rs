@@ -14,6 +14,7 @@ mod rules;
 mod session;
 pub mod tls;
 
+pub use crowd::Crowd;
 pub use door::{Front, Handler};
 pub use refusal::Refusal;
 pub use rules::Rules;

@@ -1,45 +1,40 @@
-//! What clients may do and take.
+//! What clients of one listener may do and take.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-/// What holds for every connection of a client.
+use rustls::ServerConfig;
+
+use crate::config::model::{ClientRules, Listen};
+use crate::util::ranges::Ranges;
+
+/// What holds for every connection of a listener.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    /// Largest request head, in bytes.
-    pub max_header_bytes: usize,
-    /// A request head must be complete within this time of its first byte.
-    pub header_timeout: Duration,
-    /// Longest wait for the next bytes of a body.
-    pub body_timeout: Duration,
-    /// Longest wait for the next request on a connection.
-    pub idle_timeout: Duration,
-    /// Longest time in which a client takes nothing of its answer.
-    pub write_timeout: Duration,
-    /// Bytes a second that a body must come at on average, once `body_grace` of waiting is over; 0 = any.
-    pub min_rate: u64,
+    /// As configured for all listeners.
+    pub client: ClientRules,
+    /// Whose word on the client's address is believed.
+    pub trusted: Ranges,
+    /// How TLS is spoken; `None` = not at all.
+    pub tls: Option<Arc<ServerConfig>>,
     /// Whether HTTP/2 is spoken.
     pub http2: bool,
-    /// Most connections at once.
-    pub max_connections: usize,
-    /// Most connections of one address at once; 0 = any number.
-    pub max_connections_per_address: usize,
+    /// Whether every connection begins with a PROXY protocol header.
+    pub proxy_protocol: bool,
 }
 
 /// Waiting for a body in which no rate is asked for yet.
 pub(super) const BODY_GRACE: Duration = Duration::from_secs(10);
 
-impl Default for Rules {
-    fn default() -> Self {
+impl Rules {
+    /// The rules of `listen`, whose TLS settings have been made of its files.
+    pub fn new(client: &ClientRules, listen: &Listen, tls: Option<Arc<ServerConfig>>) -> Self {
         Self {
-            max_header_bytes: 32 * 1024,
-            header_timeout: Duration::from_secs(10),
-            body_timeout: Duration::from_secs(60),
-            idle_timeout: Duration::from_secs(75),
-            write_timeout: Duration::from_secs(60),
-            min_rate: 256,
-            http2: true,
-            max_connections: 20_000,
-            max_connections_per_address: 1_000,
+            trusted: Ranges::new(&client.trusted_proxies),
+            client: client.clone(),
+            tls,
+            http2: listen.http2,
+            proxy_protocol: listen.proxy_protocol,
         }
     }
 }

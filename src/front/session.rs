@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::Rules;
@@ -61,7 +62,14 @@ impl Session {
     }
 
     pub(super) fn over_h2(h2: H2, from: &Origin) -> Self {
-        let head = Box::new(h2.head().clone());
+        let mut head = Box::new(h2.head().clone());
+        if !head.headers.contains_key(HOST)
+            && let Some(authority) = head.uri.authority()
+        {
+            // The rest of the way, and HTTP/1.1 peers, know it by its older name. It was parsed as an authority.
+            let host = HeaderValue::from_str(authority.as_str());
+            let _ = host.map(|host| head.insert_header(HOST, host));
+        }
         Self::new(head, Link::H2(h2), from)
     }
 

@@ -22,6 +22,7 @@ mod tee;
 mod upgrade;
 mod wait;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -36,23 +37,18 @@ use crate::state::Live;
 pub struct Proxy {
     live: Arc<Live>,
     client: Arc<Client>,
-    rules: Arc<Rules>,
 }
 
 impl Proxy {
     /// A proxy that follows `live` and reaches peers through `client`.
     pub fn new(live: Arc<Live>, client: Arc<Client>) -> Self {
-        Self {
-            live,
-            client,
-            rules: Arc::default(),
-        }
+        Self { live, client }
     }
 }
 
 impl Handler for Proxy {
-    fn rules(&self) -> Arc<Rules> {
-        Arc::clone(&self.rules)
+    fn rules(&self, listener: SocketAddr) -> Option<Arc<Rules>> {
+        self.live.snapshot().listeners.get(&listener).cloned()
     }
 
     async fn handle(&self, session: &mut Session) {

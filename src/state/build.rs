@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
+use super::listeners::listeners;
 use super::snapshot::{Pool, Snapshot};
 use crate::admit::{KeyTable, Limiter, Queue};
 use crate::balance;
@@ -16,9 +17,10 @@ use crate::route::RouteTable;
 /// Builds the snapshot of `config`, taking over from `old` whatever stays.
 ///
 /// # Errors
-/// When the access log cannot be opened or a thread cannot be started; nothing of `old` was changed then.
+/// When a certificate cannot be used, the access log cannot be opened or a thread cannot be started; nothing of `old` was changed then.
 pub(super) fn build(config: Config, old: Option<&Snapshot>, now: Instant) -> io::Result<Snapshot> {
     let access_log = access_log(&config, old)?;
+    let listeners = listeners(&config, SystemTime::now())?;
     let caches = caches(&config, old)?;
     let limiter = match old {
         Some(old) => Limiter::reconfigured(&old.limiter, &config.limits),
@@ -31,6 +33,7 @@ pub(super) fn build(config: Config, old: Option<&Snapshot>, now: Instant) -> io:
         limiter: Arc::new(limiter),
         // Last: it changes the queues in place.
         pools: pools(&config, old, now),
+        listeners,
         caches,
         access_log,
         config,

@@ -6,6 +6,7 @@
 //! and addresses current.
 
 mod build;
+mod listeners;
 mod live;
 mod probe;
 mod resolve;

@@ -1,12 +1,14 @@
 //! One configuration with all that lives under it.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::admit::{KeyTable, Limiter, Queue};
 use crate::balance;
 use crate::cache::Cache;
 use crate::config::model::{self, Config};
+use crate::front::Rules;
 use crate::metrics::access_log::AccessLog;
 use crate::route::RouteTable;
 
@@ -22,6 +24,8 @@ pub struct Snapshot {
     pub keys: KeyTable,
     /// How much they may send.
     pub limiter: Arc<Limiter>,
+    /// What holds for the clients of each listener.
+    pub listeners: HashMap<SocketAddr, Arc<Rules>>,
     /// Pools by name.
     pub pools: HashMap<String, Arc<Pool>>,
     /// Caches by name.

@@ -13,7 +13,7 @@ use super::names::{ByName, Facts};
 use super::provider;
 
 /// A certificate chain and its private key, both in PEM.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CertificateFiles {
     /// The certificate, followed by the intermediate ones.
     pub cert: PathBuf,
@@ -22,7 +22,7 @@ pub struct CertificateFiles {
 }
 
 /// The oldest protocol that is spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MinVersion {
     /// TLS 1.2.
     Tls12,

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::support::client::chat;
-use crate::support::gate::{Gate, pool};
+use crate::support::gate::Gate;
 use crate::support::peer::{Peer, Wire};
 use crate::support::raw::{LONG, Raw, keys, post, showing_peer};
 
@@ -122,11 +122,7 @@ async fn a_client_that_stops_reading_does_not_hold_a_peer_for_ever() {
         }
     })
     .await;
-    let gate = Gate::start(&pool(
-        &[peer.address],
-        "    timeouts: { between_chunks: 300ms }\n",
-    ))
-    .await;
+    let gate = Gate::before(&[peer.address], "client: { write_timeout: 1s }\n").await;
     let mut raw = Raw::connect(&gate).await;
     raw.send(post(
         "/v1/chat/completions",

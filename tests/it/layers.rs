@@ -32,7 +32,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     (
         "state",
         &[
-            "admit", "cache", "route", "balance", "config", "metrics", "util",
+            "admit", "cache", "route", "balance", "front", "config", "metrics", "util",
         ],
     ),
     ("admit", ENGINE),

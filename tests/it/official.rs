@@ -220,7 +220,6 @@ async fn certificate(folder: &Path) -> Option<(PathBuf, PathBuf)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "wants TLS and HTTP/2"]
 async fn curl_gets_http_2_over_tls_when_it_asks_for_it_and_http_1_when_it_does_not() {
     let folder = tempfile::tempdir().expect("folder");
     let Some((cert, key)) = certificate(folder.path()).await else {

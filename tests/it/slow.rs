@@ -88,7 +88,6 @@ fn refused_for_time(said: &str) {
 }
 
 #[tokio::test]
-#[ignore = "wants the section client"]
 async fn a_head_that_is_not_complete_in_time_is_not_waited_for() {
     let peer = Peer::mirror().await;
     let gate = Gate::before(
@@ -107,7 +106,6 @@ async fn a_head_that_is_not_complete_in_time_is_not_waited_for() {
 }
 
 #[tokio::test]
-#[ignore = "wants the section client"]
 async fn the_head_of_a_second_request_has_the_same_time() {
     let peer = Peer::mirror().await;
     let gate = Gate::before(&[peer.address], "client: { header_timeout: 500ms }\n").await;
@@ -120,7 +118,6 @@ async fn the_head_of_a_second_request_has_the_same_time() {
 }
 
 #[tokio::test]
-#[ignore = "wants the section client"]
 async fn a_body_that_stops_coming_is_given_up_and_so_is_its_peer() {
     let (closed, mut closes) = mpsc::unbounded_channel();
     let peer = Peer::start(move |mut wire: Wire, _| {
@@ -152,7 +149,6 @@ async fn a_body_that_stops_coming_is_given_up_and_so_is_its_peer() {
 }
 
 #[tokio::test]
-#[ignore = "wants the section client; takes the ten seconds that a body is given to gather speed"]
 async fn a_body_that_comes_too_slowly_is_given_up_and_one_above_the_rate_is_not() {
     let peer = Peer::mirror().await;
     let gate = Gate::before(
@@ -186,7 +182,6 @@ async fn a_body_that_comes_too_slowly_is_given_up_and_one_above_the_rate_is_not(
 }
 
 #[tokio::test]
-#[ignore = "wants the section client"]
 async fn an_idle_connection_is_closed_and_one_in_use_is_not() {
     let (reached, mut reaches) = mpsc::unbounded_channel();
     let (go, gone) = tokio::sync::watch::channel(false);
@@ -222,7 +217,6 @@ async fn an_idle_connection_is_closed_and_one_in_use_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "wants the section client"]
 async fn a_client_that_takes_nothing_is_given_up_and_so_is_its_peer() {
     let (closed, mut closes) = mpsc::unbounded_channel();
     let peer = Peer::start(move |mut wire: Wire, _| {
@@ -273,7 +267,6 @@ async fn is_served(stream: &mut TcpStream) -> bool {
 }
 
 #[tokio::test]
-#[ignore = "wants the section client"]
 async fn an_address_has_no_more_connections_than_it_may_and_others_have_theirs() {
     let peer = Peer::mirror().await;
     let gate = Gate::before(
@@ -308,7 +301,6 @@ async fn an_address_has_no_more_connections_than_it_may_and_others_have_theirs()
 }
 
 #[tokio::test]
-#[ignore = "wants the section client"]
 async fn no_more_connections_are_taken_than_there_may_be_and_those_there_are_go_on() {
     let peer = Peer::mirror().await;
     let gate = Gate::before(&[peer.address], "client: { max_connections: 4 }\n").await;
@@ -338,7 +330,6 @@ async fn no_more_connections_are_taken_than_there_may_be_and_those_there_are_go_
 }
 
 #[tokio::test]
-#[ignore = "wants the section client"]
 async fn a_head_that_is_too_large_is_refused_with_431_and_reaches_no_peer() {
     let peer = Peer::mirror().await;
     let gate = Gate::before(&[peer.address], "client: { max_header_bytes: 4KiB }\n").await;

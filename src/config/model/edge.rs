@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ipnet::IpNet;
+
+use crate::tls::{self, CertificateFiles, MinVersion};
 
 /// One client listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,27 +26,19 @@ pub struct Listen {
 pub struct ListenTls {
     /// At least one. Chosen by SNI among the names inside each; the first where none fits. The files were readable PEM when
     /// the configuration was read.
-    pub certificates: Vec<Certificate>,
+    pub certificates: Vec<CertificateFiles>,
     /// Oldest version that is spoken.
-    pub min_version: TlsVersion,
+    pub min_version: MinVersion,
 }
 
-/// A certificate chain and its private key, both PEM files.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Certificate {
-    /// The chain, leaf first.
-    pub cert: PathBuf,
-    /// The key.
-    pub key: PathBuf,
-}
-
-/// A version of TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TlsVersion {
-    /// 1.2.
-    Tls12,
-    /// 1.3.
-    Tls13,
+impl ListenTls {
+    /// The settings for handshakes, from the files as they are now. `http2` offers HTTP/2 beside HTTP/1.1.
+    ///
+    /// # Errors
+    /// Every file that cannot be used.
+    pub fn read(&self, http2: bool, now: SystemTime) -> Result<tls::Server, Vec<tls::Problem>> {
+        tls::server(&self.certificates, self.min_version, http2, now)
+    }
 }
 
 /// What clients may do and take.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::load;
-use crate::config::model::{ClientRules, PeerTls, TlsVersion};
+use crate::config::model::{ClientRules, PeerTls};
+use crate::tls::MinVersion;
 
 #[test]
 fn the_least_file_is_plain_http_and_believes_nobody() {
@@ -110,7 +111,7 @@ fn certificates_are_found_beside_the_file() {
     let config = load(&path).unwrap().config;
     let tls = config.listen[0].tls.as_ref().unwrap();
     assert_eq!(tls.certificates[0].key, dir.path().join("a.key"));
-    assert_eq!(tls.min_version, TlsVersion::Tls13);
+    assert_eq!(tls.min_version, MinVersion::Tls13);
 }
 
 #[test]

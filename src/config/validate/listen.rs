@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::time::SystemTime;
 
 use super::address;
 use super::pem::{self, Pem};
 use super::section::Section;
-use crate::config::model::{Certificate, Listen, ListenTls, TlsVersion};
+use crate::config::model::{Listen, ListenTls};
 use crate::config::raw::{Leaf, List, RawAdmin, RawCertificate, RawListen, RawListenTls};
+use crate::tls::{CertificateFiles, MinVersion};
 
-const VERSIONS: &[(&str, TlsVersion)] = &[("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
+const VERSIONS: &[(&str, MinVersion)] = &[("1.2", MinVersion::Tls12), ("1.3", MinVersion::Tls13)];
 
 pub(super) fn listen(mut s: Section<'_>, raw: Option<&List<RawListen>>) -> Vec<Listen> {
     let raw = raw.map(Vec::as_slice).unwrap_or_default();
@@ -65,7 +67,7 @@ fn tls(mut s: Section<'_>, raw: &RawListenTls) -> Option<ListenTls> {
         "min_version",
         raw.min_version.as_ref(),
         VERSIONS,
-        TlsVersion::Tls12,
+        MinVersion::Tls12,
     );
     let list = raw.certificates.as_deref().unwrap_or_default();
     if list.is_empty() {
@@ -89,13 +91,46 @@ fn tls(mut s: Section<'_>, raw: &RawListenTls) -> Option<ListenTls> {
             None => certificates.push(certificate),
         }
     }
-    Some(ListenTls {
+    let whole = certificates.len() == list.len();
+    let tls = ListenTls {
         certificates,
         min_version,
-    })
+    };
+    // What is no PEM was refused by its key; the rest shows when the files are used as they will be.
+    if whole {
+        fit_together(&mut s, &tls, list);
+    }
+    Some(tls)
 }
 
-fn certificate(s: &mut Section<'_>, raw: &RawCertificate) -> Option<Certificate> {
+/// Whether handshakes can be made of the files.
+fn fit_together(s: &mut Section<'_>, tls: &ListenTls, raw: &[Option<RawCertificate>]) {
+    let (problems, warnings) = match tls.read(false, SystemTime::now()) {
+        Ok(read) => (Vec::new(), read.warnings),
+        Err(problems) => (problems, Vec::new()),
+    };
+    for (problem, fatal) in problems
+        .iter()
+        .map(|problem| (problem, true))
+        .chain(warnings.iter().map(|warning| (warning, false)))
+    {
+        for (n, files) in tls.certificates.iter().enumerate() {
+            let (key, leaf) = match &problem.file {
+                file if *file == files.cert => ("cert", raw[n].as_ref().map(|raw| &raw.cert)),
+                file if *file == files.key => ("key", raw[n].as_ref().map(|raw| &raw.key)),
+                _ => continue,
+            };
+            let leaf = leaf.and_then(Option::as_ref);
+            let mut s = s.index(n);
+            match fatal {
+                true => s.refuse(key, leaf, &problem.reason, "see docs/tls.md"),
+                false => s.warn(key, problem.reason.clone()),
+            }
+        }
+    }
+}
+
+fn certificate(s: &mut Section<'_>, raw: &RawCertificate) -> Option<CertificateFiles> {
     if raw.cert.is_none() {
         s.missing("cert", "the PEM file with the chain, leaf first");
     }
@@ -104,7 +139,7 @@ fn certificate(s: &mut Section<'_>, raw: &RawCertificate) -> Option<Certificate>
     }
     let cert = pem::file(s, "cert", raw.cert.as_ref(), Pem::Certificates);
     let key = pem::file(s, "key", raw.key.as_ref(), Pem::PrivateKey);
-    Some(Certificate {
+    Some(CertificateFiles {
         cert: cert?,
         key: key?,
     })
