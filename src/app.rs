@@ -111,15 +111,21 @@ pub fn run(path: &Path, upgrade: bool) -> Result<(), Error> {
 }
 
 /// Has the running process replaced by the binary that is installed now; the process id of the new one, once it serves.
+/// Without `socket` the configuration says where the running process is asked, and is checked first.
 ///
 /// # Errors
 /// When the configuration is refused, no process can be asked, or the new one does not come up; the running one goes on
 /// then.
-pub fn upgrade(path: &Path) -> Result<u32, Error> {
-    // By the new binary's lights, before anything is started.
-    let loaded = config::load(path).map_err(|errors| Error::Config(errors.to_string()))?;
-    let socket = handover::path_of_another(&loaded.config.upgrade_socket)
-        .ok_or_else(|| Error::Start("upgrade_socket is off".to_owned()))?;
+pub fn upgrade(path: &Path, socket: Option<&Path>) -> Result<u32, Error> {
+    let socket = match socket {
+        Some(socket) => socket.to_owned(),
+        None => {
+            // By the new binary's lights, before anything is started.
+            let loaded = config::load(path).map_err(|errors| Error::Config(errors.to_string()))?;
+            handover::path_of_another(&loaded.config.upgrade_socket)
+                .ok_or_else(|| Error::Start("upgrade_socket is off".to_owned()))?
+        }
+    };
     handover::ask(&socket)
         .map_err(|error| Error::Start(format!("no upgrade through {}: {error}", socket.display())))
 }

@@ -35,9 +35,12 @@ enum Command {
     },
     /// Have the running process replaced by the binary that is installed now, without refusing a connection
     Upgrade {
-        /// The configuration file
+        /// The configuration file: it is checked, and says where the running process is asked
         #[arg(short, long, default_value = "/etc/tollgate/tollgate.yaml")]
         config: PathBuf,
+        /// Ask here, without reading the configuration
+        #[arg(long, conflicts_with = "config")]
+        socket: Option<PathBuf>,
     },
     /// Check a configuration file and list every error in it
     Check {
@@ -74,8 +77,9 @@ pub fn main() -> ExitCode {
             log_to_stderr();
             ended(app::run(&config, upgrade))
         }
-        Command::Upgrade { config } => ended(
-            app::upgrade(&config).map(|pid| println!("process {pid} serves; the old one drains")),
+        Command::Upgrade { config, socket } => ended(
+            app::upgrade(&config, socket.as_deref())
+                .map(|pid| println!("process {pid} serves; the old one drains")),
         ),
         Command::Check { config } => check(&config),
         Command::Demo(args) => demo(&args),

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! Each word is a room, and a module. A request passes each once, left to right; the response comes back through
-//! `tee`. Imports go one way only: `main -> cli -> app -> {front, proxy, admin} -> exchange -> state -> {admit, cache, route,
-//! balance} -> config -> {llm, metrics, tls, util}`; `sim` stands beside. A test keeps this order.
+//! `tee`. Imports go one way only: `main -> cli -> app -> {front, proxy, admin} -> exchange -> state -> {admit, cache,
+//! route, balance} -> config -> {llm, metrics, tls, util}`; `sim` stands beside. A test keeps this order.
 
 pub mod admin;
 pub mod admit;

@@ -16,7 +16,7 @@ use crate::state::Live;
 
 /// How long connections of a process that was replaced may go on waiting for a request: among them are those of clients
 /// whose first request is on its way.
-const LINGER: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_secs(2);
 /// A disk that hangs delays the end by this much at most.
 pub(super) const FLUSH_LIMIT: Duration = Duration::from_secs(2);
 /// How often running requests are counted while draining.

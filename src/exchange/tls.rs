@@ -63,8 +63,8 @@ pub enum Spoken {
     Http2,
 }
 
-/// Opens a connection, TLS included, within `timeouts.connect`. Without TLS there is nothing that could say what the
-/// peer speaks, so it is HTTP/1.1 unless the operator knows better.
+/// Opens a connection, TLS included, within `timeouts.connect`. Without TLS there is nothing in which a peer could say
+/// what it speaks: it is taken for HTTP/2 where the operator says so with `http2`. With TLS the settings say what is offered.
 ///
 /// # Errors
 /// `Failure::Connect`: no connection, a certificate that is not believed, or not in time.
@@ -72,6 +72,7 @@ pub async fn connect(
     connector: &TransportConnector,
     address: SocketAddr,
     tls: Option<&PeerTls>,
+    http2: bool,
     timeouts: &Timeouts,
 ) -> Result<(Stream, Spoken), Failure> {
     let connecting = async {
@@ -81,6 +82,7 @@ pub async fn connect(
             .await
             .map_err(|error| Failure::connecting(&error))?;
         match tls {
+            None if http2 => Ok((stream, Spoken::Http2)),
             None => Ok((stream, Spoken::Http1)),
             Some(tls) => shake(tls, stream).await,
         }

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use super::crowd::Crowd;
 use super::h1::H1;
 use super::h2::H2;
-use super::proxy_protocol::{self, Header, Origin};
+use super::proxy_protocol::{self, Origin};
 use super::tls::{self, Spoken};
 use super::{Rules, Session, session};
 use crate::metrics::events;
@@ -75,16 +75,21 @@ impl<H: Handler> Front<H> {
             let address = digest.peer_addr()?;
             address.as_inet().copied()
         });
-        let mut came = Vec::new();
         if rules.proxy_protocol {
-            match announced(&mut stream, client, &rules).await {
-                Ok(header) => {
-                    if let Origin::Client { source, .. } = header.origin {
+            if !client.is_some_and(|client| rules.trusted.contains(client.ip())) {
+                return events::connection_refused("untrusted_proxy");
+            }
+            match proxy_protocol::take(stream, rules.client.header_timeout).await {
+                Ok((taken, origin)) => {
+                    stream = taken;
+                    if let Origin::Client { source, .. } = origin {
                         client = Some(source);
                     }
-                    came = header.rest;
                 }
-                Err(reason) => return events::connection_refused(reason),
+                Err(refused) => {
+                    log::debug!("{}: {refused}", self.listener);
+                    return events::connection_refused("proxy_header");
+                }
             }
         }
         let address = client.map(|client| client.ip());
@@ -93,9 +98,6 @@ impl<H: Handler> Front<H> {
             Err(crowded) => return events::connection_refused(crowded.name()),
         };
         if let Some(tls) = &rules.tls {
-            let Some(stream) = put_back(stream, &came) else {
-                return;
-            };
             return match tls::accept(stream, tls, rules.client.header_timeout).await {
                 Ok(accepted) if accepted.spoken == Spoken::Http2 => {
                     self.serve_h2(accepted.stream, client, true, shutdown).await;
@@ -111,7 +113,6 @@ impl<H: Handler> Front<H> {
             };
         }
         let mut conn = Conn::new(stream);
-        conn.inbox.extend_from_slice(&came);
         match begins_h2(&mut conn, &rules).await {
             Some(true) => {
                 let (stream, came) = conn.into_parts();
@@ -241,23 +242,6 @@ impl<H: Handler> ServerApp for Front<H> {
         self.enter(stream, shutdown).await;
         None
     }
-}
-
-/// The PROXY header that a connection begins with, from somebody whose word counts; else the word for metrics.
-async fn announced(
-    stream: &mut Stream,
-    from: Option<SocketAddr>,
-    rules: &Rules,
-) -> Result<Header, &'static str> {
-    if !from.is_some_and(|from| rules.trusted.contains(from.ip())) {
-        return Err("untrusted_proxy");
-    }
-    proxy_protocol::read(stream, rules.client.header_timeout)
-        .await
-        .map_err(|refused| {
-            log::debug!("{refused}");
-            "proxy_header"
-        })
 }
 
 /// Whether the client speaks HTTP/2 without having said so before; `None` when it says nothing.

@@ -10,6 +10,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use pingora::protocols::Stream;
+use pingora::protocols::l4::stream::Stream as Plain;
 use ppp::{v1, v2};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
@@ -68,6 +70,21 @@ impl fmt::Display for Refused {
 }
 
 impl std::error::Error for Refused {}
+
+/// Takes the header off a connection that Pingora accepted, within `limit`. What was read behind it is put back.
+///
+/// # Errors
+/// Why there is none; the connection is closed then.
+pub async fn take(stream: Stream, limit: Duration) -> Result<(Stream, Origin), Refused> {
+    // Only the concrete stream takes bytes back.
+    let mut plain = stream
+        .into_any()
+        .downcast::<Plain>()
+        .map_err(|_| Refused::Gone("not a plain connection".to_owned()))?;
+    let header = read(&mut *plain, limit).await?;
+    plain.rewind(&header.rest);
+    Ok((plain, header.origin))
+}
 
 /// Reads the header of a new connection within `limit`.
 ///

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use crate::support::client::{self, ask};
 use crate::support::gate::{Gate, binary, pool};
 use crate::support::peer::{Peer, Wire};
+use crate::support::raw::{Raw, post};
 use crate::support::{free_address, until};
 
 const SOCKET: &str = "upgrade_socket: ./upgrade.sock\n";
@@ -191,6 +192,20 @@ async fn an_upgrade_under_load_refuses_no_connection_and_cuts_no_stream() {
 }
 
 #[tokio::test]
+async fn a_client_that_connected_to_the_old_process_and_asks_after_the_upgrade_is_answered() {
+    let peer = Peer::mirror().await;
+    let mut gate = Gate::before(&[peer.address], SOCKET).await;
+    let mut early = Raw::connect(&gate).await;
+    let _next = successor(&upgrade(&gate).await);
+    let body = client::chat("hello", json!({}));
+    early.send(post("/v1/chat/completions", "", &body)).await;
+    let (head, _) = early.answer().await.expect("answered");
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    assert!(head.contains("connection: close"), "{head}");
+    assert!(gate.ended().await.success());
+}
+
+#[tokio::test]
 async fn a_new_process_that_does_not_come_up_leaves_the_old_one_serving_and_the_next_try_works() {
     let peer = Peer::mirror().await;
     let mut gate = Gate::before(&[peer.address], SOCKET).await;
@@ -221,7 +236,13 @@ async fn a_new_process_that_does_not_come_up_leaves_the_old_one_serving_and_the_
     assert!(gate.running());
 
     drop(taken);
-    let _next = successor(&upgrade(&gate).await);
+    let socket = gate.folder().join("upgrade.sock");
+    let output = binary()
+        .args(["upgrade", "--socket"])
+        .arg(socket)
+        .output()
+        .expect("runs");
+    let _next = successor(&output);
     assert!(gate.ended().await.success());
     assert_eq!(ask(gate.address, "hello", &[]).await.status, 200);
     assert_eq!(ask(taken_address, "hello", &[]).await.status, 200);

@@ -13,7 +13,7 @@ use super::wire::{self, UPGRADE};
 pub(in crate::app) fn ask(socket: &Path) -> io::Result<u32> {
     let mut stream = UnixStream::connect(socket)?;
     writeln!(stream, "{UPGRADE}")?;
-    let answer = wire::read_line(&mut stream)?;
+    let answer = wire::read_line(&stream)?;
     match answer.split_once(' ') {
         Some(("ok", pid)) => pid.parse().map_err(io::Error::other),
         Some(("failed", why)) => Err(io::Error::other(why.to_owned())),

@@ -41,7 +41,7 @@ impl Successor {
     /// When the old process is gone or does not let go: it may have died meanwhile, and this one serves all the same.
     pub(in crate::app) fn ready(mut self) -> io::Result<()> {
         writeln!(self.0, "{READY}")?;
-        let answer = wire::read_line(&mut self.0)?;
+        let answer = wire::read_line(&self.0)?;
         match answer.as_str() {
             YOURS => Ok(()),
             other => Err(io::Error::other(format!("it said {other:?}"))),

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener as Listener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -187,33 +186,4 @@ impl Handover {
             }
         }
     }
-}
-
-/// Makes the socket. What a dead process left behind is replaced; `from_another` says that a live one has just let go
-/// of it.
-///
-/// # Errors
-/// When it cannot be made, another process answers on it, or something else lies there.
-pub(in crate::app) fn bind(path: &Path, from_another: bool) -> io::Result<Listener> {
-    if !from_another && std::os::unix::net::UnixStream::connect(path).is_ok() {
-        return Err(io::Error::new(
-            io::ErrorKind::AddrInUse,
-            "another process answers there",
-        ));
-    }
-    match std::fs::symlink_metadata(path) {
-        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path)?,
-        Ok(_) => {
-            return Err(io::Error::new(
-                io::ErrorKind::AlreadyExists,
-                "something that is no socket lies there",
-            ));
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    let listener = Listener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
 }

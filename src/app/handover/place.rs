@@ -1,10 +1,12 @@
 //! How a process comes to its place on the upgrade socket.
 
-use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 
 use super::new::{Successor, take};
-use super::old::bind;
 use crate::app::Error;
 use crate::app::sockets::Sockets;
 use crate::config::model::Config;
@@ -71,6 +73,35 @@ impl Place {
             }
         }
     }
+}
+
+/// Makes the socket. What a dead process left behind is replaced; `from_another` says that a live one has just let go
+/// of it.
+///
+/// # Errors
+/// When it cannot be made, another process answers on it, or something else lies there.
+fn bind(path: &Path, from_another: bool) -> io::Result<UnixListener> {
+    if !from_another && UnixStream::connect(path).is_ok() {
+        return Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            "another process answers there",
+        ));
+    }
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => fs::remove_file(path)?,
+        Ok(_) => {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "something that is no socket lies there",
+            ));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 fn tell_systemd() {

@@ -1,6 +1,6 @@
 //! What the processes say to each other: words on lines, and sockets beside the first byte of an answer.
 
-use std::io::{self, IoSlice, IoSliceMut, Read};
+use std::io::{self, BufRead, BufReader, IoSlice, IoSliceMut, Read};
 use std::mem::MaybeUninit;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -95,17 +95,11 @@ pub(super) fn receive(stream: &UnixStream) -> io::Result<Sockets> {
     Ok(sockets)
 }
 
-/// Reads one line.
-pub(super) fn read_line(stream: &mut UnixStream) -> io::Result<String> {
-    let mut line = Vec::new();
-    for byte in stream.bytes() {
-        match byte? {
-            b'\n' => break,
-            byte if line.len() < LONGEST => line.push(byte),
-            _ => break,
-        }
-    }
-    Ok(String::from_utf8_lossy(&line).into_owned())
+/// Reads one line, the last that is awaited on this connection.
+pub(super) fn read_line(stream: &UnixStream) -> io::Result<String> {
+    let mut line = String::new();
+    BufReader::new(stream.take(LONGEST as u64)).read_line(&mut line)?;
+    Ok(line.trim_end_matches('\n').to_owned())
 }
 
 /// Reads one line; an empty one at the end of the connection.

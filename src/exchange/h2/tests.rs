@@ -59,10 +59,17 @@ fn plain(address: SocketAddr) -> Destination {
     Destination { address, tls: None }
 }
 
-async fn dial(to: Destination) -> Result<Stream, Failure> {
+async fn dial(to: Destination) -> Result<(Stream, Spoken), Failure> {
     let stream = TcpStream::connect(to.address).await;
     let stream = stream.map_err(|error| Failure::Connect(error.to_string()))?;
-    Ok(Box::new(Plain::from(stream)))
+    Ok((Box::new(Plain::from(stream)), Spoken::Http2))
+}
+
+fn call(opened: Opened) -> Call {
+    match opened {
+        Opened::Call(call) => call,
+        Opened::Http1(_) => panic!("HTTP/1.1"),
+    }
 }
 
 async fn open(connections: &Connections, to: Destination) -> Result<Call, Failure> {
@@ -75,7 +82,8 @@ async fn open_within(
     timeouts: Timeouts,
 ) -> Result<Call, Failure> {
     let start = Instant::now();
-    connections.open(to, timeouts, start, || dial(to)).await
+    let opened = connections.open(to, timeouts, start, || dial(to)).await;
+    opened.map(call)
 }
 
 fn head(path: &str) -> RequestHeader {
@@ -334,6 +342,7 @@ async fn after_a_goodbye_the_next_request_goes_on_a_new_connection() {
         // Until the goodbye has been read, the connection looks open; a failure then is the caller's to retry.
         while connections.0.get(&to).is_some_and(|shared| {
             shared
+                .connections
                 .try_lock()
                 .is_ok_and(|list| list.iter().any(connection::Connection::is_open))
         }) {
@@ -474,4 +483,54 @@ async fn a_sweep_closes_what_was_idle_since_the_last_one() {
     connections.sweep();
     assert!(connections.0.is_empty());
     ends.recv().await.expect("closed");
+}
+
+#[tokio::test]
+async fn a_peer_that_chooses_http1_gets_it_and_its_connections_are_opened_side_by_side() {
+    let (to, _) = peer(10, echo).await;
+    let connections = Connections::default();
+    let old = || async { dial(to).await.map(|(stream, _)| (stream, Spoken::Http1)) };
+    let opened = connections.open(to, TIMEOUTS, Instant::now(), old).await;
+    assert!(matches!(opened, Ok(Opened::Http1(_))));
+    // Each is opened while the other is: were there a turn to wait for, neither would end.
+    let both = tokio::sync::Barrier::new(2);
+    let meeting = || async {
+        both.wait().await;
+        old().await
+    };
+    let (one, two) = tokio::join!(
+        connections.open(to, TIMEOUTS, Instant::now(), meeting),
+        connections.open(to, TIMEOUTS, Instant::now(), meeting)
+    );
+    assert!(matches!(
+        (one, two),
+        (Ok(Opened::Http1(_)), Ok(Opened::Http1(_)))
+    ));
+    // After an upgrade of the peer.
+    assert!(!open(&connections, to).await.expect("open").reused());
+    assert!(open(&connections, to).await.expect("open").reused());
+}
+
+/// Time stands still but for the timers of the connection.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_answers_no_ping_is_given_up_long_before_the_answer_is_due() {
+    use tokio::io::AsyncReadExt;
+    let connections = Connections::default();
+    let (ours, mut theirs) = tokio::io::duplex(1 << 20);
+    let to = plain("127.0.0.1:1".parse().expect("an address"));
+    let dead = || async { Ok((Box::new(ours) as Stream, Spoken::Http2)) };
+    let hour = Timeouts {
+        first_byte: Duration::from_secs(3600),
+        total: Duration::from_secs(3600),
+        ..TIMEOUTS
+    };
+    let opened = connections.open(to, hour, Instant::now(), dead).await;
+    let mut call = call(opened.expect("open"));
+    let reading = tokio::spawn(async move {
+        let mut taken = Vec::new();
+        theirs.read_to_end(&mut taken).await
+    });
+    let failed = call.ask(&head("/"), Bytes::new()).await.map(drop);
+    assert!(matches!(failed, Err(Failure::Reset(_))), "{failed:?}");
+    reading.await.expect("runs").expect("closed");
 }

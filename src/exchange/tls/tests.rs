@@ -37,7 +37,7 @@ async fn peer(authority: &Authority, name: &str, http2: bool) -> SocketAddr {
 async fn spoken(address: SocketAddr, settings: &Client, name: &str) -> Result<Spoken, Failure> {
     let tls = PeerTls::new(settings, name);
     let connector = TransportConnector::new(None);
-    connect(&connector, address, Some(&tls), &TIMEOUTS)
+    connect(&connector, address, Some(&tls), true, &TIMEOUTS)
         .await
         .map(|(_, spoken)| spoken)
 }
@@ -86,11 +86,22 @@ async fn a_peer_that_accepts_and_never_shakes_hands_is_not_waited_for() {
     };
     let connector = TransportConnector::new(None);
     let address = silent.local_addr().expect("bound");
-    let failed = connect(&connector, address, Some(&tls), &timeouts).await;
+    let failed = connect(&connector, address, Some(&tls), true, &timeouts).await;
     assert_eq!(
         failed.map(|(_, spoken)| spoken),
         Err(Failure::Connect("not in time".to_owned()))
     );
+}
+
+#[tokio::test]
+async fn without_tls_a_peer_speaks_what_the_operator_says() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let address = listener.local_addr().expect("bound");
+    let connector = TransportConnector::new(None);
+    for (http2, expected) in [(true, Spoken::Http2), (false, Spoken::Http1)] {
+        let opened = connect(&connector, address, None, http2, &TIMEOUTS).await;
+        assert_eq!(opened.map(|(_, spoken)| spoken), Ok(expected));
+    }
 }
 
 #[test]

@@ -1,10 +1,13 @@
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::SystemTime;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 
 use super::*;
+use crate::front::proxy_protocol::{self, Origin};
 use crate::tls::testing::Authority;
 use crate::tls::{MinVersion, Peers, client, server};
 
@@ -59,24 +62,82 @@ async fn a_client_is_accepted_with_its_name_and_protocol_and_bytes_flow_both_way
 }
 
 #[tokio::test]
-async fn bytes_put_back_before_the_handshake_are_part_of_it() {
+async fn a_proxy_header_may_come_before_the_handshake_in_the_same_packet() {
     let authority = Authority::new();
     let config = listener(&authority);
     let (ours, theirs) = pair().await;
     let settings = client(Peers::Of(&authority.file()), true).expect("usable");
     let client = tokio::spawn(async move {
         let name = "a.test".try_into().expect("a name");
-        TlsConnector::from(settings.config)
-            .connect(name, theirs)
-            .await
+        let front = b"PROXY TCP4 192.0.2.7 192.0.2.8 4711 443\r\n";
+        let stream = Fronted {
+            stream: theirs,
+            front: front.to_vec(),
+        };
+        let shaken = TlsConnector::from(settings.config)
+            .connect(name, stream)
+            .await;
+        let mut stream = shaken.expect("shaken");
+        stream.write_all(b"ask").await.expect("sent");
+        stream
     });
-    let mut plain = *ours.into_any().downcast::<Plain>().expect("plain");
-    let mut first = [0; 7];
-    plain.read_exact(&mut first).await.expect("a hello");
-    plain.rewind(&first);
-    let accepted = accept(Box::new(plain), &config, LONG).await;
-    accepted.expect("shaken");
-    client.await.expect("runs").expect("shaken");
+    let (plain, origin) = proxy_protocol::take(ours, LONG).await.expect("a header");
+    let Origin::Client { source, .. } = origin else {
+        panic!("{origin:?}");
+    };
+    assert_eq!(source, "192.0.2.7:4711".parse().expect("an address"));
+    let mut accepted = accept(plain, &config, LONG).await.expect("shaken");
+    let mut asked = [0; 3];
+    accepted.stream.read_exact(&mut asked).await.expect("asked");
+    assert_eq!(&asked, b"ask");
+    client.await.expect("runs");
+}
+
+/// Sends `front` in one piece with the first bytes that are written.
+struct Fronted {
+    stream: TcpStream,
+    front: Vec<u8>,
+}
+
+impl AsyncRead for Fronted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Fronted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        let front = self.front.len();
+        let all = [self.front.as_slice(), bytes].concat();
+        let written = Pin::new(&mut self.stream).poll_write(context, &all);
+        written.map_ok(|count| {
+            assert_eq!(count, all.len(), "a new socket has room");
+            self.front.clear();
+            count - front
+        })
+    }
+
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
 }
 
 #[tokio::test]
