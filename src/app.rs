@@ -21,7 +21,7 @@ use crate::admin::Admin;
 use crate::config;
 use crate::exchange::Client;
 use crate::front::{Crowd, Front};
-use crate::metrics::names;
+use crate::metrics::{error_log, names};
 use crate::proxy::Proxy;
 use crate::state::{self, Live, Refused};
 use handover::{Handover, Place};
@@ -52,8 +52,9 @@ impl std::error::Error for Error {}
 /// # Errors
 /// When the configuration is refused, an address cannot be bound, or there is nothing to take over from.
 pub fn run(path: &Path, upgrade: bool) -> Result<(), Error> {
+    error_log::start();
     names::declare_all();
-    // Before anything takes time: until it is caught, SIGHUP kills.
+    // Before anything takes time: until they are caught, SIGHUP and SIGUSR1 kill.
     let keeper = Keeper::new().map_err(cannot_start)?;
     let live = Arc::new(Live::start(path).map_err(|Refused(errors)| Error::Config(errors))?);
     let snapshot = live.snapshot();
@@ -106,7 +107,7 @@ pub fn run(path: &Path, upgrade: bool) -> Result<(), Error> {
     server.run(RunArgs {
         shutdown_signal: Box::new(shutdown_signal),
     });
-    live.snapshot().access_log.flush(drain::FLUSH_LIMIT);
+    live.flush_logs(drain::FLUSH_LIMIT);
     Ok(())
 }
 
@@ -138,26 +139,35 @@ fn cannot_start(error: io::Error) -> Error {
 struct Keeper {
     runtime: Runtime,
     hangup: Signal,
+    rotated: Signal,
 }
 
 impl Keeper {
-    /// Catches SIGHUP from now on. What comes before `keep` is called is answered then.
+    /// Catches SIGHUP and SIGUSR1 from now on. What comes before `keep` is called is answered then.
     fn new() -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .thread_name("keeper")
             .build()?;
-        let hangup = {
+        let (hangup, rotated) = {
             let _entered = runtime.enter();
-            signal(SignalKind::hangup())?
+            (
+                signal(SignalKind::hangup())?,
+                signal(SignalKind::user_defined1())?,
+            )
         };
-        Ok(Self { runtime, hangup })
+        Ok(Self {
+            runtime,
+            hangup,
+            rotated,
+        })
     }
 
     fn keep(self, live: &Arc<Live>, client: Arc<Client>) -> io::Result<()> {
         let Self {
             runtime,
             mut hangup,
+            mut rotated,
         } = self;
         let live = Arc::clone(live);
         let keep = async move {
@@ -165,6 +175,13 @@ impl Keeper {
             tokio::spawn(state::probe_forever(Arc::clone(&live)));
             tokio::spawn(state::resolve_forever(Arc::clone(&live)));
             tokio::spawn(async move { client.sweep_forever().await });
+            let logs = Arc::clone(&live);
+            tokio::spawn(async move {
+                while rotated.recv().await.is_some() {
+                    let logs = Arc::clone(&logs);
+                    let _ = tokio::task::spawn_blocking(move || logs.reopen_logs()).await;
+                }
+            });
             while hangup.recv().await.is_some() {
                 let live = Arc::clone(&live);
                 // Refusals are logged and kept by `reload` itself.

@@ -1,7 +1,9 @@
 //! Flags -> command -> exit code.
 
+use std::fs::File;
+use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -9,7 +11,7 @@ use clap::{Parser, Subcommand};
 use crate::config::model::Config;
 use crate::sim::demo::Site;
 use crate::sim::{DemoArgs, LoadArgs, SimArgs};
-use crate::{app, config, sim};
+use crate::{app, config, import, sim};
 
 /// Exit code for bad usage and bad configuration (`EX_USAGE` of sysexits).
 const BAD_USAGE: u8 = 64;
@@ -48,6 +50,14 @@ enum Command {
         #[arg(short, long, default_value = "/etc/tollgate/tollgate.yaml")]
         config: PathBuf,
     },
+    /// Turn an nginx configuration into one of Tollgate's
+    Import {
+        /// The nginx file; what it includes is read too
+        file: PathBuf,
+        /// Where to write it; standard output by default. An existing file is not touched
+        #[arg(short, long)]
+        output: Option<PathBuf>,
+    },
     /// Show it at work in front of three simulated engines
     Demo(DemoArgs),
     /// Run a simulated inference server
@@ -73,15 +83,13 @@ pub fn main() -> ExitCode {
         }
     };
     match flags.command {
-        Command::Run { config, upgrade } => {
-            log_to_stderr();
-            ended(app::run(&config, upgrade))
-        }
+        Command::Run { config, upgrade } => ended(app::run(&config, upgrade)),
         Command::Upgrade { config, socket } => ended(
             app::upgrade(&config, socket.as_deref())
                 .map(|pid| println!("process {pid} serves; the old one drains")),
         ),
         Command::Check { config } => check(&config),
+        Command::Import { file, output } => import(&file, output.as_deref()),
         Command::Demo(args) => demo(&args),
         Command::Sim(args) => sim::server::run(args),
         Command::Load(args) => sim::load::run(args),
@@ -106,7 +114,7 @@ fn ended(how: Result<(), app::Error>) -> ExitCode {
     }
 }
 
-fn check(path: &std::path::Path) -> ExitCode {
+fn check(path: &Path) -> ExitCode {
     match config::load(path) {
         Ok(loaded) => {
             for warning in &loaded.warnings {
@@ -120,6 +128,33 @@ fn check(path: &std::path::Path) -> ExitCode {
             ExitCode::from(BAD_USAGE)
         }
     }
+}
+
+fn import(file: &Path, output: Option<&Path>) -> ExitCode {
+    let imported = match import::import(file) {
+        Ok(imported) => imported,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(BAD_USAGE);
+        }
+    };
+    let written = match output {
+        None => io::stdout().write_all(imported.yaml.as_bytes()),
+        Some(path) => File::create_new(path)
+            .and_then(|mut file| file.write_all(imported.yaml.as_bytes()))
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+    };
+    if let Err(error) = written {
+        eprintln!("tollgate: {error}");
+        return ExitCode::FAILURE;
+    }
+    eprintln!(
+        "{}: {} directives, {} of them left out; each stands in the output with the reason",
+        file.display(),
+        imported.directives,
+        imported.left_out
+    );
+    ExitCode::SUCCESS
 }
 
 fn demo(args: &DemoArgs) -> ExitCode {
@@ -166,14 +201,4 @@ fn site(config: &Config) -> Result<Site, &'static str> {
             .map(|cache| cache.name.clone()),
         grace: config.shutdown_grace,
     })
-}
-
-/// Pingora logs each closed client connection as an error; its own level is therefore `warn` and its proxy loop's off.
-fn log_to_stderr() {
-    let mut builder = env_logger::Builder::new();
-    builder.parse_filters("info,pingora=warn,pingora_core=warn,pingora_proxy=off,ort=warn");
-    if let Ok(filters) = std::env::var("RUST_LOG") {
-        builder.parse_filters(&filters);
-    }
-    builder.init();
 }

@@ -10,7 +10,7 @@
 //!
 //! Each word is a room, and a module. A request passes each once, left to right; the response comes back through
 //! `tee`. Imports go one way only: `main -> cli -> app -> {front, proxy, admin} -> exchange -> state -> {admit, cache,
-//! route, balance} -> config -> {llm, metrics, tls, util}`; `sim` stands beside. A test keeps this order.
+//! route, balance} -> config -> {llm, metrics, tls, util}`; `sim` and `import` stand beside. A test keeps this order.
 
 pub mod admin;
 pub mod admit;
@@ -21,6 +21,7 @@ pub mod cli;
 pub mod config;
 pub mod exchange;
 pub mod front;
+pub mod import;
 pub mod llm;
 pub mod metrics;
 pub mod proxy;

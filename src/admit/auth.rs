@@ -2,14 +2,18 @@
 //!
 //! Keys are known by their SHA-256 only, and the lookup is an ordinary hash map over digests. That leaks nothing by
 //! timing: what is compared is the digest of the guess, over which a guesser has no byte-wise control, and even a
-//! digest learnt whole does not give back the key. Nothing presented is remembered, so no key sits in memory after
-//! its request.
+//! digest learnt whole does not give back the key.
+//!
+//! SHA-256 without hardware for it is dear, so a key that was found good is remembered by its BLAKE3 digest under a random
+//! secret of this process. No guesser can foresee that digest, let alone steer it; no key sits in memory after its
+//! request; and what is remembered are at most as many digests as there are keys.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderValue};
+use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 
 use crate::config::model::{Key, Priority, Tier};
@@ -43,6 +47,10 @@ pub enum Identified {
 /// The keys of one configuration.
 pub struct KeyTable {
     clients: Option<HashMap<[u8; 32], Arc<Client>>>,
+    /// `None` where the operating system has no random numbers: then nothing is remembered.
+    secret: Option<[u8; 32]>,
+    /// By digest under the secret.
+    met: RwLock<HashMap<[u8; 32], Arc<Client>>>,
 }
 
 impl KeyTable {
@@ -59,7 +67,13 @@ impl KeyTable {
             }
             clients
         });
-        Self { clients }
+        let mut secret = [0; 32];
+        let secret = getrandom::fill(&mut secret).is_ok().then_some(secret);
+        Self {
+            clients,
+            secret,
+            met: RwLock::default(),
+        }
     }
 
     /// Whose key `presented` is, given what [`presented_key`] found.
@@ -71,11 +85,19 @@ impl KeyTable {
         let Some(presented) = presented else {
             return Identified::Missing;
         };
-        let digest: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
-        match clients.get(&digest) {
-            Some(client) => Identified::Known(Arc::clone(client)),
-            None => Identified::Unknown,
+        let short = |secret| *blake3::keyed_hash(secret, presented.as_bytes()).as_bytes();
+        let short: Option<[u8; 32]> = self.secret.as_ref().map(short);
+        if let Some(client) = short.and_then(|short| self.met.read().get(&short).cloned()) {
+            return Identified::Known(client);
         }
+        let digest: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
+        let Some(client) = clients.get(&digest) else {
+            return Identified::Unknown;
+        };
+        if let Some(short) = short {
+            self.met.write().insert(short, Arc::clone(client));
+        }
+        Identified::Known(Arc::clone(client))
     }
 }
 
@@ -172,6 +194,39 @@ mod tests {
         assert_eq!(priority("sk-3"), ("bare".into(), Priority::Normal));
         assert_eq!(table.identify(Some("sk-4")), Identified::Unknown);
         assert_eq!(table.identify(Some("")), Identified::Unknown);
+    }
+
+    #[test]
+    fn a_key_met_before_is_the_same_client_and_only_good_keys_are_remembered() {
+        let table = KeyTable::new(
+            Some(&[key("web", "sk-1", None), key("jobs", "sk-2", None)]),
+            &[],
+        );
+        for _ in 0..3 {
+            for (secret, name) in [
+                ("sk-1", Some("web")),
+                ("sk-2", Some("jobs")),
+                ("sk-3", None),
+                ("", None),
+            ] {
+                let known = match table.identify(Some(secret)) {
+                    Identified::Known(client) => Some(client.name.clone()),
+                    _ => None,
+                };
+                assert_eq!(known.as_deref(), name, "{secret}");
+            }
+        }
+        assert_eq!(table.met.read().len(), 2);
+    }
+
+    #[test]
+    fn without_random_numbers_keys_are_still_known() {
+        let mut table = KeyTable::new(Some(&[key("web", "sk-1", None)]), &[]);
+        table.secret = None;
+        for _ in 0..2 {
+            assert!(matches!(table.identify(Some("sk-1")), Identified::Known(_)));
+        }
+        assert!(table.met.read().is_empty());
     }
 
     #[test]

@@ -127,9 +127,7 @@ impl ShutdownSignalWatch for Watch {
                 0 => log::info!("drained"),
                 cut => log::warn!("{cut} requests are cut off"),
             }
-            let _ =
-                tokio::task::spawn_blocking(move || live.snapshot().access_log.flush(FLUSH_LIMIT))
-                    .await;
+            let _ = tokio::task::spawn_blocking(move || live.flush_logs(FLUSH_LIMIT)).await;
             std::process::exit(0);
         });
         ShutdownSignal::GracefulTerminate

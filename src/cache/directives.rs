@@ -54,22 +54,27 @@ impl Directives {
     /// ignored, as RFC 9111 wants.
     pub fn parse(headers: &HeaderMap) -> Result<Self, String> {
         let mut directives = Self::default();
-        for value in headers.get_all(http::header::CACHE_CONTROL) {
-            for part in text(value, "cache-control")?.split(',') {
-                directives.cache_control(part.trim())?;
+        // One look at each header; by name, each name would be hashed.
+        for (name, value) in headers {
+            let name = name.as_str();
+            match name {
+                "cache-control" => {
+                    for part in text(value, name)?.split(',') {
+                        directives.cache_control(part.trim())?;
+                    }
+                }
+                "x-tollgate-cache" => directives.mode(text(value, name)?)?,
+                "x-tollgate-cache-ttl" if directives.ttl.is_none() => {
+                    directives.ttl = Some(ttl(text(value, name)?)?);
+                }
+                "x-tollgate-cache-threshold" if directives.threshold.is_none() => {
+                    directives.threshold = Some(threshold(text(value, name)?)?);
+                }
+                "x-tollgate-cache-namespace" if directives.namespace.is_none() => {
+                    directives.namespace = Some(namespace(text(value, name)?)?);
+                }
+                _ => {}
             }
-        }
-        for value in headers.get_all("x-tollgate-cache") {
-            directives.mode(text(value, "x-tollgate-cache")?)?;
-        }
-        if let Some(value) = headers.get("x-tollgate-cache-ttl") {
-            directives.ttl = Some(ttl(text(value, "x-tollgate-cache-ttl")?)?);
-        }
-        if let Some(value) = headers.get("x-tollgate-cache-threshold") {
-            directives.threshold = Some(threshold(text(value, "x-tollgate-cache-threshold")?)?);
-        }
-        if let Some(value) = headers.get("x-tollgate-cache-namespace") {
-            directives.namespace = Some(namespace(text(value, "x-tollgate-cache-namespace")?)?);
         }
         Ok(directives)
     }

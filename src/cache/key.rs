@@ -10,7 +10,11 @@
 //! Of an object's duplicate keys the last counts, as in the JSON readers of the engines. Decimals that agree in their first
 //! 15 digits may be read alike; integers never are.
 
-use serde_json::{Map, Number, Value};
+mod encode;
+
+use crate::llm::document::{Document, Node};
+use crate::util::stack_vec::StackVec;
+use encode::Encoder;
 
 /// Top-level fields that do not change the answer's content. `cache` is LiteLLM's way to steer its cache.
 const IGNORED: [&str; 5] = ["cache", "metadata", "stream", "stream_options", "user"];
@@ -18,8 +22,8 @@ const IGNORED: [&str; 5] = ["cache", "metadata", "stream", "stream_options", "us
 /// Changed whenever the same request would hash differently, so that stored keys of an older form never match.
 const VERSION: &str = "tollgate-key-1";
 
-/// Least magnitude of a number that `serde_json` may have rounded: beyond it two integers can read alike.
-const ROUNDED: f64 = 18_446_744_073_709_551_616.0;
+/// Places of the texts left out of a class; most turns are one text.
+type Places = StackVec<u32, 8>;
 
 /// What a request is known by.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +31,7 @@ pub struct KeyParts<'a> {
     /// What separates requests before their bodies do: scope, namespace, route, pool, endpoint. Order matters.
     pub partition: &'a [&'a str],
     /// The request body.
-    pub body: &'a Value,
+    pub body: &'a Document,
     /// Text of the last user turn, if the request may be answered by meaning.
     pub question: Option<&'a str>,
 }
@@ -59,30 +63,31 @@ impl Identity {
     /// # Errors
     /// [`Unkeyable`] when no key can tell this body from every other.
     pub fn of(parts: &KeyParts<'_>) -> Result<Self, Unkeyable> {
-        let texts = last_user_texts(parts.body);
-        let mut class = Encoder::new(&texts);
-        class.text(VERSION);
+        let root = parts.body.root();
+        let turn = last_user_turn(root);
+        let mut places = Places::new(0);
+        texts(turn).for_each(|text| places.push(text.place()));
+
+        let mut class = Encoder::new();
+        class.text(VERSION.as_bytes());
         class.length(b'p', parts.partition.len());
         for part in parts.partition {
-            class.text(part);
+            class.text(part.as_bytes());
         }
-        match parts.body {
-            Value::Object(fields) => class.object(fields, &IGNORED)?,
-            other => class.value(other)?,
-        }
-        let compat: [u8; 32] = class.hash.finalize().into();
+        class.root(root, &IGNORED, places.as_slice())?;
+        let compat = class.finish();
 
-        let mut all = Encoder::new(&[]);
-        all.hash.update(&compat);
-        all.length(b'q', texts.len());
-        for text in &texts {
-            all.text(text.as_str().unwrap_or_default());
+        let mut all = Encoder::new();
+        all.raw(&compat);
+        all.length(b'q', places.as_slice().len());
+        for text in texts(turn) {
+            all.text(text.bytes().unwrap_or_default());
         }
-        let exact = all.hash.finalize().into();
+        let exact = all.finish();
 
         let question = parts
             .question
-            .filter(|question| same_text(question, &texts))
+            .filter(|question| same_text(question, turn))
             .map(str::to_owned);
         Ok(Self {
             exact,
@@ -92,126 +97,37 @@ impl Identity {
     }
 }
 
-/// Writes values into a hash, each with a tag and a length, and a placeholder where a text is left out.
-struct Encoder<'a> {
-    hash: blake3::Hasher,
-    /// Still to come, in the order in which they will: all lie in one array, and arrays keep their order.
-    left_out: &'a [&'a Value],
-}
-
-impl<'a> Encoder<'a> {
-    fn new(left_out: &'a [&'a Value]) -> Self {
-        Self {
-            hash: blake3::Hasher::new(),
-            left_out,
-        }
-    }
-
-    fn mark(&mut self, tag: u8) {
-        self.hash.update(&[tag]);
-    }
-
-    fn length(&mut self, tag: u8, length: usize) {
-        self.mark(tag);
-        self.hash.update(&(length as u64).to_le_bytes());
-    }
-
-    fn text(&mut self, text: &str) {
-        self.length(b's', text.len());
-        self.hash.update(text.as_bytes());
-    }
-
-    fn number(&mut self, number: &Number) -> Result<(), Unkeyable> {
-        if number.is_f64() && number.as_f64().is_none_or(|n| n.abs() >= ROUNDED) {
-            return Err(Unkeyable::HugeNumber);
-        }
-        let text = number.to_string();
-        self.length(b'n', text.len());
-        self.hash.update(text.as_bytes());
-        Ok(())
-    }
-
-    fn value(&mut self, value: &Value) -> Result<(), Unkeyable> {
-        match value {
-            Value::Null => self.mark(b'0'),
-            Value::Bool(true) => self.mark(b't'),
-            Value::Bool(false) => self.mark(b'f'),
-            Value::Number(number) => self.number(number)?,
-            Value::String(text) => match self.left_out.split_first() {
-                Some((next, later)) if std::ptr::eq(*next, value) => {
-                    self.left_out = later;
-                    self.mark(b'_');
-                }
-                _ => self.text(text),
-            },
-            Value::Array(items) => {
-                self.length(b'a', items.len());
-                for item in items {
-                    self.value(item)?;
-                }
-            }
-            Value::Object(fields) => self.object(fields, &[])?,
-        }
-        Ok(())
-    }
-
-    fn object(&mut self, fields: &Map<String, Value>, ignored: &[&str]) -> Result<(), Unkeyable> {
-        let mut sorted: Vec<_> = fields
-            .iter()
-            .filter(|(name, _)| !ignored.contains(&name.as_str()))
-            .collect();
-        // The map is sorted already unless some dependency turns insertion order on for the whole build.
-        sorted.sort_unstable_by(|a, b| a.0.cmp(b.0));
-        self.length(b'o', sorted.len());
-        for (name, value) in sorted {
-            self.text(name);
-            self.value(value)?;
-        }
-        Ok(())
-    }
-}
-
-/// The string values that make up the text of the last turn, if that turn is a user's: chat completions and messages
-/// (`messages`), responses (`input`) and completions (`prompt`).
-fn last_user_texts(body: &Value) -> Vec<&Value> {
+/// What holds the text of the last turn, if that turn is a user's: chat completions and messages (`messages`), responses
+/// (`input`) and completions (`prompt`).
+fn last_user_turn(body: Node<'_>) -> Option<Node<'_>> {
     let turns = ["messages", "input", "prompt"]
         .iter()
-        .find_map(|name| body.get(name));
-    match turns {
-        Some(text @ Value::String(_)) => vec![text],
-        Some(Value::Array(items)) => items
-            .last()
-            .filter(|last| is_user(last))
-            .map_or_else(Vec::new, content_texts),
-        _ => Vec::new(),
+        .find_map(|name| body.get(name))?;
+    if turns.bytes().is_some() {
+        return Some(turns);
     }
+    let last = turns.items().last()?;
+    let role = last.get("role").and_then(Node::bytes);
+    last.get("content").filter(|_| role == Some(b"user"))
 }
 
-fn is_user(turn: &Value) -> bool {
-    turn.get("role").and_then(Value::as_str) == Some("user")
+/// The strings that make up the text of a turn's content, in their order.
+fn texts(content: Option<Node<'_>>) -> impl Iterator<Item = Node<'_>> {
+    let whole = content.filter(|content| content.bytes().is_some());
+    let parts = content.into_iter().flat_map(Node::items);
+    whole.into_iter().chain(parts.filter_map(part_text))
 }
 
-fn content_texts(turn: &Value) -> Vec<&Value> {
-    match turn.get("content") {
-        Some(text @ Value::String(_)) => vec![text],
-        Some(Value::Array(parts)) => parts.iter().filter_map(part_text).collect(),
-        _ => Vec::new(),
-    }
-}
-
-fn part_text(part: &Value) -> Option<&Value> {
-    let kind = part.get("type").and_then(Value::as_str)?;
-    let text = part.get("text").filter(|text| text.is_string())?;
-    matches!(kind, "text" | "input_text").then_some(text)
+fn part_text(part: Node<'_>) -> Option<Node<'_>> {
+    let kind = part.get("type").and_then(Node::bytes)?;
+    let text = part.get("text").filter(|text| text.bytes().is_some())?;
+    matches!(kind, b"text" | b"input_text").then_some(text)
 }
 
 /// Whether `question` is the texts in their order, however they were joined.
-fn same_text(question: &str, texts: &[&Value]) -> bool {
-    let whole = texts
-        .iter()
-        .filter_map(|text| text.as_str())
-        .flat_map(str::chars);
-    !texts.is_empty()
+fn same_text(question: &str, content: Option<Node<'_>>) -> bool {
+    let whole = texts(content).filter_map(Node::as_str).flat_map(str::chars);
+    texts(content).next().is_some()
         && question
             .chars()
             .filter(|c| !c.is_whitespace())

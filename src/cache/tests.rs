@@ -7,6 +7,7 @@ use super::embed::tests::{fake, real};
 use super::entry::tests::answer;
 use super::*;
 use crate::config::model::Scope;
+use crate::llm::Document;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -50,11 +51,15 @@ fn chat(system: &str, user: &str) -> Value {
     json!({"model": "m", "messages": [{"role": "system", "content": system}, {"role": "user", "content": user}]})
 }
 
+fn read(body: &Value) -> Document {
+    Document::parse(&body.to_string().into()).unwrap()
+}
+
 fn ask(scope: &str, system: &str, user: &str) -> Identity {
     let body = chat(system, user);
     Identity::of(&KeyParts {
         partition: &[scope, "route", "pool"],
-        body: &body,
+        body: &read(&body),
         question: Some(user),
     })
     .unwrap()
@@ -145,7 +150,7 @@ async fn no_request_of_another_class_ever_gets_the_answer() {
     others.extend(bodies.iter().map(|body| {
         Identity::of(&KeyParts {
             partition: &partition,
-            body,
+            body: &read(body),
             question,
         })
         .unwrap()
@@ -155,7 +160,7 @@ async fn no_request_of_another_class_ever_gets_the_answer() {
         others.push(
             Identity::of(&KeyParts {
                 partition: &partition,
-                body: &body,
+                body: &read(&body),
                 question,
             })
             .unwrap(),
@@ -298,7 +303,7 @@ async fn a_request_without_a_question_is_neither_looked_up_nor_indexed() {
     let body = chat("s", "0 how");
     let asked = Identity::of(&KeyParts {
         partition: &["key:a"],
-        body: &body,
+        body: &read(&body),
         question: None,
     })
     .unwrap();

@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use log::LevelFilter;
+
 mod edge;
 mod route;
 
@@ -33,8 +35,10 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// Where a new binary takes over from the running one. Changing it needs a restart.
     pub upgrade_socket: UpgradeSocket,
-    /// Where the access log goes.
+    /// The access log.
     pub access_log: AccessLog,
+    /// The error log.
+    pub error_log: ErrorLog,
     /// Pools, in file order.
     pub pools: Vec<Pool>,
     /// Routes, in file order; the first match wins. A file without routes gets one that sends all to its only pool.
@@ -60,15 +64,42 @@ pub enum UpgradeSocket {
     At(PathBuf),
 }
 
+/// One line per request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessLog {
+    /// Where lines go.
+    pub to: AccessLogTo,
+    /// How they look.
+    pub format: LogFormat,
+}
+
 /// Where access log lines go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AccessLog {
+pub enum AccessLogTo {
     /// No access log.
     Off,
-    /// JSON lines on standard output.
+    /// Standard output.
     Stdout,
-    /// JSON lines appended to a file.
+    /// Appended to a file.
     File(PathBuf),
+}
+
+/// How access log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// A JSON object a line.
+    Json,
+    /// nginx's `combined`.
+    Combined,
+}
+
+/// What Tollgate has to say about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorLog {
+    /// The file; `None` = standard error.
+    pub file: Option<PathBuf>,
+    /// The least that is said.
+    pub level: LevelFilter,
 }
 
 /// A group of peers that serve the same models.

@@ -8,7 +8,7 @@ mod parts;
 mod route;
 
 pub(super) use edge::{RawAdmin, RawCertificate, RawClient, RawListen, RawListenTls, RawPeerTls};
-pub(super) use parts::{Leaf, List, Named, OffOr, OneOrMore, shown};
+pub(super) use parts::{Leaf, LeafOr, List, Named, OffOr, OneOrMore, shown};
 pub(super) use route::{
     RawHeaderEdits, RawMatch, RawMirror, RawPathRewrite, RawRedirect, RawRespond, RawRewrite,
     RawRoute,
@@ -28,13 +28,36 @@ pub(super) struct RawConfig {
     pub max_body: Option<Leaf>,
     pub shutdown_grace: Option<Leaf>,
     pub upgrade_socket: Option<Leaf>,
-    pub access_log: Option<Leaf>,
+    pub access_log: Option<LeafOr<RawAccessLog>>,
+    pub error_log: Option<LeafOr<RawErrorLog>>,
     pub pools: Option<Named<RawPool>>,
     pub routes: Option<List<RawRoute>>,
     pub caches: Option<Named<RawCache>>,
     pub keys: Option<List<RawKey>>,
     pub tiers: Option<Named<RawTier>>,
     pub limits: Option<List<RawLimit>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(
+    deny_unknown_fields,
+    expecting = "stdout, off, a path or a mapping such as `{ to: stdout, format: json }`"
+)]
+pub(super) struct RawAccessLog {
+    pub to: Option<Leaf>,
+    pub format: Option<Leaf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(
+    deny_unknown_fields,
+    expecting = "stderr, a path or a mapping such as `{ to: stderr, level: info }`"
+)]
+pub(super) struct RawErrorLog {
+    pub to: Option<Leaf>,
+    pub level: Option<Leaf>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::endpoint::Endpoint;
 use super::finish::Finish;
 use super::usage::{Reported, Usage};
-use super::wire::{Choice, Filled, ResponseObject, Text};
+use super::wire::{Choice, Filled, ResponseObject, Text, read};
 
 /// What a JSON answer says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,10 +47,8 @@ impl AnswerFacts {
     /// Reads an answer. What cannot be read is not complete.
     pub fn of(endpoint: Endpoint, answer: &[u8]) -> Self {
         match endpoint {
-            Endpoint::Responses => {
-                serde_json::from_slice(answer).map(|answer| Self::of_response(&answer))
-            }
-            _ => serde_json::from_slice(answer).map(|answer| Self::of_answer(endpoint, &answer)),
+            Endpoint::Responses => read(answer).map(|answer| Self::of_response(&answer)),
+            _ => read(answer).map(|answer| Self::of_answer(endpoint, &answer)),
         }
         .unwrap_or_default()
     }

@@ -3,6 +3,7 @@
 //! The meter sees every byte that goes to the client and changes none. One content event counts one output token until
 //! the server reports usage; from then on the report counts, plus what came after it.
 
+mod alike;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,14 @@ impl StreamMeter {
             splitter: SseSplitter::new(MAX_EVENT_BYTES),
             state: State::new(endpoint),
         }
+    }
+
+    /// A meter that reads each event in full, however alike they are.
+    #[cfg(test)]
+    pub(in crate::llm) fn thorough(endpoint: Endpoint) -> Self {
+        let mut meter = Self::new(endpoint);
+        meter.state.read_all();
+        meter
     }
 
     /// Reads the next chunk.

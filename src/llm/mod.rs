@@ -5,6 +5,7 @@
 //! properly is never called complete, because completeness is what lets the cache remember it.
 
 pub mod answer;
+pub mod document;
 pub mod endpoint;
 pub mod error;
 pub mod finish;
@@ -19,6 +20,7 @@ mod wire;
 #[cfg(test)]
 mod recordings;
 
+pub use document::Document;
 pub use endpoint::{Dialect, Endpoint};
 pub use error::{ApiError, ErrorType};
 pub use finish::Finish;

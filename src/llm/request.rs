@@ -7,10 +7,12 @@
 mod tests;
 mod text;
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde_json::{Map, Value};
+use bytes::Bytes;
 
+use super::document::{Document, Kind, Node, Number};
 use super::endpoint::Endpoint;
 use text::Reader;
 
@@ -34,11 +36,6 @@ pub struct RequestView {
     pub prompt_text_bytes: u64,
     /// How many of them are not ASCII; such text has fewer bytes a token.
     pub non_ascii_bytes: u64,
-    /// The last turn's text, if that turn is the user's and nothing but text; of several parts joined by line feeds.
-    /// For completions the prompt, for embeddings nothing.
-    pub last_user_text: Option<String>,
-    /// JSON pointers in `body` of the strings that make up `last_user_text`.
-    pub last_user_at: Vec<String>,
     /// Whether tools are offered.
     pub has_tools: bool,
     /// Whether tools were called, or answered, in the history.
@@ -48,7 +45,8 @@ pub struct RequestView {
     /// Whether token probabilities are asked for.
     pub logprobs: bool,
     /// The whole body. Integers beyond 64 bits are held as floats.
-    pub body: Value,
+    pub body: Document,
+    endpoint: Endpoint,
 }
 
 /// Why a request body cannot be read.
@@ -77,7 +75,7 @@ pub enum Place {
 }
 
 impl Malformed {
-    fn field_is_not(field: &'static str, expected: &str, found: &Value) -> Self {
+    fn field_is_not(field: &'static str, expected: &str, found: Node<'_>) -> Self {
         Self {
             what: format!("'{field}' must be {expected}, not {}", kind(found)),
             at: Place::Field(field),
@@ -126,104 +124,118 @@ impl RequestView {
     /// # Errors
     /// [`Malformed`] when it is not a JSON object (nested at most 128 deep), when `model` is there and not a string, or
     /// `stream` is there and neither boolean nor null.
-    pub fn parse(endpoint: Endpoint, body: &[u8]) -> Result<Self, Malformed> {
-        let body: Value = serde_json::from_slice(body)?;
-        let Value::Object(fields) = &body else {
+    pub fn parse(endpoint: Endpoint, body: &Bytes) -> Result<Self, Malformed> {
+        let body = Document::parse(body)?;
+        let root = body.root();
+        if !root.is_object() {
             return Err(Malformed {
-                what: format!("the body must be an object, not {}", kind(&body)),
+                what: format!("the body must be an object, not {}", kind(root)),
                 at: Place::Body,
             });
-        };
-        let model = match fields.get("model") {
-            None => None,
-            Some(Value::String(model)) => Some(model.clone()),
-            Some(other) => return Err(Malformed::field_is_not("model", "a string", other)),
-        };
-        let stream = match fields.get("stream") {
-            None | Some(Value::Null) => false,
-            Some(Value::Bool(stream)) => *stream,
-            Some(other) => return Err(Malformed::field_is_not("stream", "true or false", other)),
-        };
-        let read = Reader::read(endpoint, fields);
-        let (last_user_text, last_user_at) = match text::last_user(endpoint, fields) {
-            Some(last) => (Some(last.text), last.at),
-            None => (None, Vec::new()),
-        };
+        }
+        let mut read = Reader::new(endpoint);
+        let mut found = Found::default();
+        for (name, value) in root.fields() {
+            found.field(name, value)?;
+            read.field(name, value);
+        }
         Ok(Self {
-            model,
-            stream,
-            include_usage: include_usage(endpoint, fields),
-            max_output_tokens: max_output_tokens(endpoint, fields),
-            n: fields.get("n").and_then(Value::as_u64).unwrap_or(1).max(1),
-            temperature: fields.get("temperature").and_then(Value::as_f64),
+            model: found.model.map(str::to_owned),
+            stream: found.stream,
+            include_usage: found.include_usage
+                && matches!(endpoint, Endpoint::ChatCompletions | Endpoint::Completions),
+            max_output_tokens: match endpoint {
+                Endpoint::ChatCompletions => found.max_tokens.max(found.max_completion_tokens),
+                Endpoint::Completions | Endpoint::Messages => found.max_tokens,
+                Endpoint::Responses => found.max_output_tokens,
+                Endpoint::Embeddings => Some(0),
+            },
+            n: found.n.unwrap_or(1).max(1),
+            temperature: found.temperature,
             prompt_text_bytes: read.bytes,
             non_ascii_bytes: read.non_ascii,
-            last_user_text,
-            last_user_at,
-            has_tools: ["tools", "functions"]
-                .iter()
-                .any(|field| filled_array(fields.get(*field))),
+            has_tools: found.tools,
             has_tool_turns: read.tool_turns,
             has_images: read.media,
-            logprobs: logprobs(fields),
+            logprobs: found.logprobs,
+            endpoint,
             body,
         })
     }
-}
 
-fn include_usage(endpoint: Endpoint, fields: &Map<String, Value>) -> bool {
-    let asked = fields
-        .get("stream_options")
-        .and_then(|options| options.get("include_usage"));
-    matches!(endpoint, Endpoint::ChatCompletions | Endpoint::Completions)
-        && asked == Some(&Value::Bool(true))
-}
-
-fn max_output_tokens(endpoint: Endpoint, fields: &Map<String, Value>) -> Option<u64> {
-    let field = |name| fields.get(name).and_then(Value::as_u64);
-    match endpoint {
-        Endpoint::ChatCompletions => field("max_tokens").max(field("max_completion_tokens")),
-        Endpoint::Completions | Endpoint::Messages => field("max_tokens"),
-        Endpoint::Responses => field("max_output_tokens"),
-        Endpoint::Embeddings => Some(0),
+    /// The last turn's text, if that turn is the user's and nothing but text; of several parts joined by line feeds.
+    /// For completions the prompt, for embeddings nothing.
+    #[must_use]
+    pub fn last_user_text(&self) -> Option<Cow<'_, str>> {
+        text::last_user(self.endpoint, self.body.root())
     }
 }
 
-fn logprobs(fields: &Map<String, Value>) -> bool {
-    let flag = match fields.get("logprobs") {
-        Some(Value::Bool(asked)) => *asked,
-        Some(Value::Number(_)) => true,
-        _ => false,
-    };
-    let top = fields
-        .get("top_logprobs")
-        .and_then(Value::as_u64)
-        .is_some_and(|top| top > 0);
-    let included = fields
-        .get("include")
-        .and_then(Value::as_array)
-        .is_some_and(|include| {
-            include
-                .iter()
-                .filter_map(Value::as_str)
-                .any(|what| what.ends_with(".logprobs"))
-        });
-    flag || top || included
+/// What the fields at the top say.
+#[derive(Default)]
+struct Found<'d> {
+    model: Option<&'d str>,
+    stream: bool,
+    include_usage: bool,
+    max_tokens: Option<u64>,
+    max_completion_tokens: Option<u64>,
+    max_output_tokens: Option<u64>,
+    n: Option<u64>,
+    temperature: Option<f64>,
+    tools: bool,
+    logprobs: bool,
 }
 
-fn filled_array(value: Option<&Value>) -> bool {
-    value
-        .and_then(Value::as_array)
-        .is_some_and(|array| !array.is_empty())
+impl<'d> Found<'d> {
+    fn field(&mut self, name: &[u8], value: Node<'d>) -> Result<(), Malformed> {
+        let count = || value.as_number().and_then(Number::as_u64);
+        match name {
+            b"model" => {
+                let no_text = || Malformed::field_is_not("model", "a string", value);
+                self.model = Some(value.as_str().ok_or_else(no_text)?);
+            }
+            b"stream" => {
+                self.stream = match value.kind() {
+                    Kind::Null => false,
+                    Kind::Bool(stream) => stream,
+                    _ => return Err(Malformed::field_is_not("stream", "true or false", value)),
+                }
+            }
+            b"stream_options" => {
+                let asked = value.get("include_usage").map(Node::kind);
+                self.include_usage = asked == Some(Kind::Bool(true));
+            }
+            b"max_tokens" => self.max_tokens = count(),
+            b"max_completion_tokens" => self.max_completion_tokens = count(),
+            b"max_output_tokens" => self.max_output_tokens = count(),
+            b"n" => self.n = count(),
+            b"temperature" => self.temperature = value.as_number().map(Number::as_f64),
+            b"tools" | b"functions" => self.tools |= filled_array(value),
+            b"logprobs" => {
+                self.logprobs |= matches!(value.kind(), Kind::Bool(true) | Kind::Number(_));
+            }
+            b"top_logprobs" => self.logprobs |= count().is_some_and(|top| top > 0),
+            b"include" => {
+                let mut included = value.items().filter_map(Node::bytes);
+                self.logprobs |= included.any(|what| what.ends_with(b".logprobs"));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
 }
 
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
+fn filled_array(value: Node<'_>) -> bool {
+    value.items().len() > 0
+}
+
+fn kind(value: Node<'_>) -> &'static str {
+    match value.kind() {
+        Kind::Null => "null",
+        Kind::Bool(_) => "a boolean",
+        Kind::Number(_) => "a number",
+        Kind::Text(_) => "a string",
+        Kind::Array(_) => "an array",
+        Kind::Object(_) => "an object",
     }
 }

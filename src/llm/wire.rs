@@ -11,6 +11,14 @@ use serde_json::value::RawValue;
 use super::finish::Finish;
 pub(crate) use values::{Filled, Text};
 
+/// Reads JSON. Text that is known to be UTF-8 is read quicker; where it is not, only what is kept has to be.
+pub(crate) fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> {
+    match std::str::from_utf8(json) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(json),
+    }
+}
+
 /// A chunk of a chat or completion stream.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Chunk<'a> {

@@ -2,8 +2,35 @@
 
 use std::time::Duration;
 
+use prometheus::{Histogram, IntCounter};
+
 use super::labels::{self, Standing};
+use super::memo::{self, Memo};
 use super::names;
+
+/// Counts one under the labels. The series is one of `names`, and remembered by the thread.
+macro_rules! count {
+    ($series:ident, [$($label:expr),+]) => {{
+        thread_local!(static KNOWN: Memo<IntCounter, { [$(stringify!($label)),+].len() }> = const { Memo::new() });
+        let labels = [$($label),+];
+        memo::with(&KNOWN, labels, || names::$series.with_label_values(&labels), IntCounter::inc);
+    }};
+}
+
+/// Observes a value under the labels, likewise.
+macro_rules! observe {
+    ($series:ident, [$($label:expr),+], $value:expr) => {{
+        thread_local!(static KNOWN: Memo<Histogram, { [$(stringify!($label)),+].len() }> = const { Memo::new() });
+        let labels = [$($label),+];
+        let value = $value;
+        memo::with(
+            &KNOWN,
+            labels,
+            || names::$series.with_label_values(&labels),
+            |series| series.observe(value),
+        );
+    }};
+}
 
 /// Where a client left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,14 +97,9 @@ pub fn request_finished(route: &str, model: Option<&str>, status: u16, error_typ
         _ => Standing::Claimed,
     };
     let mut digits = [0_u8; 5];
-    names::REQUESTS
-        .with_label_values(&[
-            route,
-            labels::model(model, standing),
-            decimal(status, &mut digits),
-            error_type,
-        ])
-        .inc();
+    let model = labels::model(model, standing);
+    let status = decimal(status, &mut digits);
+    count!(REQUESTS, [route, model, status, error_type]);
 }
 
 fn decimal(mut number: u16, digits: &mut [u8; 5]) -> &str {
@@ -105,41 +127,29 @@ pub fn head_refused(reason: &str) {
 
 /// Tollgate itself took `time` of a request; `kind` is `proxied`, `hit` or `refused`.
 pub fn overhead(kind: &str, time: Duration) {
-    names::OVERHEAD
-        .with_label_values(&[kind])
-        .observe(time.as_secs_f64());
+    observe!(OVERHEAD, [kind], time.as_secs_f64());
 }
 
 /// The first token of an answer came `time` after its request.
 pub fn first_token(pool: &str, time: Duration) {
-    names::TTFT
-        .with_label_values(&[pool])
-        .observe(time.as_secs_f64());
+    observe!(TTFT, [pool], time.as_secs_f64());
 }
 
 /// A peer's answer was complete; token counts are of this request.
 pub fn answered(pool: &str, time: Duration, input_tokens: u64, output_tokens: u64) {
-    names::DURATION_SECONDS
-        .with_label_values(&[pool])
-        .observe(time.as_secs_f64());
-    names::TOKEN_USAGE
-        .with_label_values(&["input"])
-        .observe(input_tokens as f64);
-    names::TOKEN_USAGE
-        .with_label_values(&["output"])
-        .observe(output_tokens as f64);
+    observe!(DURATION_SECONDS, [pool], time.as_secs_f64());
+    observe!(TOKEN_USAGE, ["input"], input_tokens as f64);
+    observe!(TOKEN_USAGE, ["output"], output_tokens as f64);
 }
 
 /// A request left the queue after `time`.
 pub fn queue_wait(priority: &str, time: Duration) {
-    names::QUEUE_WAIT
-        .with_label_values(&[priority])
-        .observe(time.as_secs_f64());
+    observe!(QUEUE_WAIT, [priority], time.as_secs_f64());
 }
 
 /// A request is tried on another peer because of `cause`.
 pub fn retried(pool: &str, cause: &str) {
-    names::RETRIES.with_label_values(&[pool, cause]).inc();
+    count!(RETRIES, [pool, cause]);
 }
 
 /// A request was not tried again, for the pool's budget was spent.
@@ -149,19 +159,17 @@ pub fn retry_refused(pool: &str) {
 
 /// An answer broke off after its first byte.
 pub fn answer_broke(pool: &str, cause: &str) {
-    names::BROKEN.with_label_values(&[pool, cause]).inc();
+    count!(BROKEN, [pool, cause]);
 }
 
 /// A client left.
 pub fn client_left(stage: AbortStage) {
-    names::ABORTS.with_label_values(&[stage.name()]).inc();
+    count!(ABORTS, [stage.name()]);
 }
 
 /// A cache was asked; `tier` is `exact` or `semantic`.
 pub fn cache_lookup(tier: &str, result: &str) {
-    names::CACHE_LOOKUPS
-        .with_label_values(&[tier, result])
-        .inc();
+    count!(CACHE_LOOKUPS, [tier, result]);
 }
 
 /// A lookup by meaning took `time`.
@@ -176,19 +184,17 @@ pub fn cache_saved(tokens: u64) {
 
 /// An answer was not stored.
 pub fn cache_write_skipped(reason: &str) {
-    names::CACHE_SKIPPED.with_label_values(&[reason]).inc();
+    count!(CACHE_SKIPPED, [reason]);
 }
 
 /// The limits decided; `dimension` is the binding one, `none` for admissions.
 pub fn limit_decision(dimension: &str, decision: &str) {
-    names::LIMIT_DECISIONS
-        .with_label_values(&[dimension, decision])
-        .inc();
+    count!(LIMIT_DECISIONS, [dimension, decision]);
 }
 
 /// A configuration was read: `accepted` or `refused`.
 pub fn config_read(result: &str) {
-    names::RELOADS.with_label_values(&[result]).inc();
+    count!(RELOADS, [result]);
 }
 
 /// Configuration number `generation` is live.
@@ -196,9 +202,14 @@ pub fn config_live(generation: u64) {
     names::GENERATION.set(i64::try_from(generation).unwrap_or(i64::MAX));
 }
 
-/// An access log line was lost.
-pub fn log_line_dropped() {
-    names::LOG_DROPPED.inc();
+/// So many access log lines were lost.
+pub fn log_lines_dropped(lines: u64) {
+    names::LOG_DROPPED.inc_by(lines);
+}
+
+/// So many error log lines were lost.
+pub fn error_lines_dropped(lines: u64) {
+    names::ERROR_LOG_DROPPED.inc_by(lines);
 }
 
 #[cfg(test)]

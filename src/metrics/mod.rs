@@ -1,13 +1,18 @@
 //! What is counted, under which name.
 //!
 //! `names` declares every series once; `events` has one function per happening, so that a name is written nowhere
-//! else; `access_log` writes a line per request from its own thread; `labels` keeps label values bounded.
+//! else; `access_log` writes a line per request and `error_log` what goes wrong, both through `spool`, from threads of
+//! their own; `labels` keeps label values bounded, and `memo` finds
+//! series quickly.
 //! Counters live in one process-wide registry; gauges of live state are read from it at scrape time.
 
 pub mod access_log;
+pub mod error_log;
 pub mod events;
 mod labels;
+mod memo;
 pub mod names;
+mod spool;
 
 use prometheus::{Encoder, TextEncoder};
 

@@ -139,6 +139,8 @@ series! {
     RELOADS: IntCounterVec = counters("tollgate_config_reloads_total", "Configurations read", &["result"]);
     /// The live configuration.
     GENERATION: IntGauge = gauge("tollgate_config_generation", "Number of the live configuration, 1 at start");
+    /// Lines that could not be written.
+    ERROR_LOG_DROPPED: IntCounter = counter("tollgate_error_log_dropped_total", "Error log lines lost because the log could not be written");
     /// Lines that the disk was too slow for.
     LOG_DROPPED: IntCounter = counter("tollgate_access_log_dropped_total", "Access log lines lost because the log could not be written in time");
     /// Requests whose handling ended without a log line: a panic or a connection task that was dropped.

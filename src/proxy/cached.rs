@@ -75,9 +75,10 @@ pub(super) async fn look_up(
         ],
         body: &view.body,
         question: match by_meaning {
-            Some(Eligible::Yes) => view.last_user_text.as_deref(),
+            Some(Eligible::Yes) => view.last_user_text(),
             Some(Eligible::No(_)) | None => None,
-        },
+        }
+        .as_deref(),
     });
     let Ok(identity) = identity else {
         events::cache_write_skipped("unkeyable");
@@ -162,8 +163,9 @@ fn by_meaning(cache: &Cache, view: &RequestView) -> Eligible {
         .semantic
         .as_ref()
         .map_or(0.0, |semantic| semantic.max_temperature);
+    let question = view.last_user_text();
     let facts = Facts {
-        question: view.last_user_text.as_deref(),
+        question: question.as_deref(),
         temperature: view.temperature,
         n: Some(view.n),
         tool_turns: view.has_tool_turns,

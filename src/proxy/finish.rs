@@ -1,6 +1,6 @@
 //! The end of every request: one log line and the counters.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::ctx::Ctx;
 use super::wait::class_name;
@@ -52,12 +52,22 @@ fn line<'a>(session: &'a Session, ctx: &'a Ctx, status: u16, error_type: &'a str
     let head = session.head();
     let record = &ctx.record;
     let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+    let header = |name| match ctx.snapshot.access_log.wants_headers() {
+        true => head.headers.get(name).map(|value| value.as_bytes()),
+        false => None,
+    };
     Line {
-        time: rfc3339(ctx.arrived),
+        arrived: ctx.arrived,
         request_id: &ctx.request_id,
-        client: ctx.client_ip.map(|ip| ip.to_string()).unwrap_or_default(),
+        client: ctx.client_ip,
         method: head.method.as_str(),
-        path: head.uri.path(),
+        target: head
+            .uri
+            .path_and_query()
+            .map_or("/", |target| target.as_str()),
+        version: head.version,
+        referer: header(http::header::REFERER),
+        user_agent: header(http::header::USER_AGENT),
         status,
         error_type,
         key: ctx.client.as_ref().map(|client| client.name.as_str()),
@@ -67,7 +77,7 @@ fn line<'a>(session: &'a Session, ctx: &'a Ctx, status: u16, error_type: &'a str
             .as_ref()
             .map(|client| class_name(client.priority)),
         route: ctx.route.as_ref().map(|route| route.name.as_str()),
-        upstream: record.upstream.clone(),
+        upstream: record.upstream.as_deref(),
         attempts: record.attempts,
         model: record.model.as_deref(),
         response_model: record.response_model.as_deref(),
@@ -103,8 +113,4 @@ fn time_per_token(ctx: &Ctx) -> Option<Duration> {
         .ok()
         .filter(|gaps| *gaps > 0)?;
     Some((last - first) / gaps)
-}
-
-fn rfc3339(time: SystemTime) -> String {
-    humantime::format_rfc3339_millis(time).to_string()
 }

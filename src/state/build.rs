@@ -10,22 +10,26 @@ use super::snapshot::{Pool, Snapshot};
 use crate::admit::{KeyTable, Limiter, Queue};
 use crate::balance;
 use crate::cache::{Cache, Embedder};
-use crate::config::model::{self, Config};
-use crate::metrics::access_log::AccessLog;
+use crate::config::model::{self, AccessLogTo, Config, LogFormat};
+use crate::metrics::access_log::{AccessLog, Format};
+use crate::metrics::error_log;
 use crate::route::RouteTable;
 
 /// Builds the snapshot of `config`, taking over from `old` whatever stays.
 ///
 /// # Errors
-/// When a certificate cannot be used, the access log cannot be opened or a thread cannot be started; nothing of `old` was changed then.
+/// When a certificate cannot be used, a log cannot be opened or a thread cannot be started; nothing of `old` was changed
+/// then.
 pub(super) fn build(config: Config, old: Option<&Snapshot>, now: Instant) -> io::Result<Snapshot> {
-    let access_log = access_log(&config, old)?;
+    let access_log = access_log(&config.access_log, old)?;
+    let error_log = error_log(&config.error_log)?;
     let listeners = listeners(&config, SystemTime::now())?;
     let caches = caches(&config, old)?;
     let limiter = match old {
         Some(old) => Limiter::reconfigured(&old.limiter, &config.limits),
         None => Limiter::new(&config.limits),
     };
+    error_log.install();
     Ok(Snapshot {
         generation: old.map_or(1, |old| old.generation + 1),
         routes: RouteTable::new(&config),
@@ -40,24 +44,30 @@ pub(super) fn build(config: Config, old: Option<&Snapshot>, now: Instant) -> io:
     })
 }
 
-fn access_log(config: &Config, old: Option<&Snapshot>) -> io::Result<AccessLog> {
-    let same = old.filter(|old| old.config.access_log == config.access_log);
-    // A file is opened again at each reload: whoever rotates logs sends SIGHUP and expects it.
-    if let (Some(old), model::AccessLog::Off | model::AccessLog::Stdout) =
-        (same, &config.access_log)
-    {
-        return Ok(old.access_log.clone());
+fn access_log(conf: &model::AccessLog, old: Option<&Snapshot>) -> io::Result<AccessLog> {
+    let format = match conf.format {
+        LogFormat::Json => Format::Json,
+        LogFormat::Combined => Format::Combined,
+    };
+    if let Some(old) = old.filter(|old| old.config.access_log.to == conf.to) {
+        // Whoever rotates logs may send SIGHUP and expect this.
+        old.access_log.reopen().map_err(in_section("access_log"))?;
+        return Ok(old.access_log.in_format(format));
     }
-    match &config.access_log {
-        model::AccessLog::Off => Ok(AccessLog::off()),
-        model::AccessLog::Stdout => AccessLog::stdout(),
-        model::AccessLog::File(path) => AccessLog::file(path).map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("access_log: {}: {error}", path.display()),
-            )
-        }),
+    match &conf.to {
+        AccessLogTo::Off => Ok(AccessLog::off()),
+        AccessLogTo::Stdout => AccessLog::stdout(format),
+        AccessLogTo::File(path) => AccessLog::file(path, format),
     }
+    .map_err(in_section("access_log"))
+}
+
+fn error_log(conf: &model::ErrorLog) -> io::Result<error_log::Prepared> {
+    error_log::prepare(conf.file.as_deref(), conf.level).map_err(in_section("error_log"))
+}
+
+fn in_section(section: &'static str) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{section}: {error}"))
 }
 
 fn pools(config: &Config, old: Option<&Snapshot>, now: Instant) -> HashMap<String, Arc<Pool>> {

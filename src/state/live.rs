@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -12,7 +12,7 @@ use super::snapshot::Snapshot;
 use super::watch::{Fingerprint, fingerprint};
 use crate::config;
 use crate::config::model::Config;
-use crate::metrics::events;
+use crate::metrics::{error_log, events};
 
 /// Holds the current snapshot.
 pub struct Live {
@@ -101,6 +101,24 @@ impl Live {
     /// How the last reading went.
     pub fn last_read(&self) -> LastRead {
         self.last.lock().clone()
+    }
+
+    /// Opens log files again, for they were moved away. A log that cannot be opened stays where it was.
+    pub fn reopen_logs(&self) {
+        // First, so that what follows is said in the new file.
+        if let Err(error) = error_log::reopen() {
+            log::error!("error log not opened again: {error}");
+        }
+        match self.snapshot().access_log.reopen() {
+            Ok(()) => log::info!("logs are opened again"),
+            Err(error) => log::error!("access log not opened again: {error}"),
+        }
+    }
+
+    /// Waits until all that was logged is with the operating system, at most twice `limit`.
+    pub fn flush_logs(&self, limit: Duration) {
+        self.snapshot().access_log.flush(limit);
+        error_log::flush(limit);
     }
 
     /// Reads the file again and, if it is valid, makes it live. `cause` is for the log.

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms it may use, besides itself.
-const MAY_USE: [(&str, &[&str]); 17] = [
-    ("cli", &["app", "config", "sim"]),
+const MAY_USE: [(&str, &[&str]); 18] = [
+    ("cli", &["app", "config", "import", "sim"]),
     (
         "app",
         &[
@@ -35,6 +35,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
             "admit", "cache", "route", "balance", "front", "config", "metrics", "util",
         ],
     ),
+    ("import", &[]),
     ("admit", ENGINE),
     ("cache", ENGINE),
     ("route", ENGINE),

@@ -75,8 +75,9 @@ fn tighter(known: Option<Standing>, new: Standing) -> Standing {
 }
 
 /// Whole milliseconds, rounded up: who comes back when told to is not too early.
-pub(super) fn millis_up(duration: Duration) -> u128 {
-    duration.as_nanos().div_ceil(1_000_000)
+pub(super) fn millis_up(duration: Duration) -> u64 {
+    let part = u64::from(duration.subsec_nanos().div_ceil(1_000_000));
+    duration.as_secs().saturating_mul(1000).saturating_add(part)
 }
 
 /// The form OpenAI writes durations in: `0s`, `120ms`, `1s`, `8.64s`, `6m0s`, `1h0m0s`. Rounded up to milliseconds.
@@ -84,18 +85,28 @@ pub(super) fn millis_up(duration: Duration) -> u128 {
 pub fn openai_duration(duration: Duration) -> String {
     let millis = millis_up(duration);
     if (1..1000).contains(&millis) {
-        return format!("{millis}ms");
+        return millis.to_string() + "ms";
     }
-    let (minutes, millis) = (millis / 60_000, millis % 60_000);
-    let seconds = match (millis / 1000, millis % 1000) {
-        (whole, 0) => format!("{whole}s"),
-        (whole, part) => format!("{}s", format!("{whole}.{part:03}").trim_end_matches('0')),
-    };
-    match (minutes / 60, minutes % 60) {
-        (0, 0) => seconds,
-        (0, minutes) => format!("{minutes}m{seconds}"),
-        (hours, minutes) => format!("{hours}h{minutes}m{seconds}"),
+    let (seconds, part) = (millis / 1000, millis % 1000);
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    let mut text = String::with_capacity(24);
+    if hours > 0 {
+        text += &hours.to_string();
+        text.push('h');
     }
+    if hours > 0 || minutes > 0 {
+        text += &minutes.to_string();
+        text.push('m');
+    }
+    text += &(seconds % 60).to_string();
+    if part > 0 {
+        // A thousand more keeps the zeros in front.
+        let digits = (1000 + part).to_string();
+        text.push('.');
+        text += digits[1..].trim_end_matches('0');
+    }
+    text.push('s');
+    text
 }
 
 #[cfg(test)]

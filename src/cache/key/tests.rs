@@ -1,19 +1,31 @@
+mod reference;
+
+use bytes::Bytes;
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
+
+const PARTITION: [&str; 3] = ["key:acme", "route-1", "pool"];
+
+fn read(text: &str) -> Document {
+    Document::parse(&Bytes::copy_from_slice(text.as_bytes())).unwrap()
+}
 
 fn id(body: &Value) -> Identity {
     ask(body, None)
 }
 
 fn ask(body: &Value, question: Option<&str>) -> Identity {
+    identify(&body.to_string(), question).unwrap()
+}
+
+fn identify(body: &str, question: Option<&str>) -> Result<Identity, Unkeyable> {
     Identity::of(&KeyParts {
-        partition: &["key:acme", "route-1", "pool"],
-        body,
+        partition: &PARTITION,
+        body: &read(body),
         question,
     })
-    .unwrap()
 }
 
 fn chat(system: &str, user: &str) -> Value {
@@ -54,7 +66,7 @@ fn parameters_unknown_to_tollgate_count() {
 
 #[test]
 fn each_part_of_the_partition_separates() {
-    let body = chat("s", "u");
+    let body = read(&chat("s", "u").to_string());
     let of = |partition: &[&str]| {
         Identity::of(&KeyParts {
             partition,
@@ -157,7 +169,11 @@ fn numbers_that_differ_never_share_a_key() {
     ];
     let keys: std::collections::HashSet<_> = texts
         .iter()
-        .map(|text| id(&serde_json::from_str(&format!("{{\"seed\":{text}}}")).unwrap()).exact)
+        .map(|text| {
+            identify(&format!("{{\"seed\":{text}}}"), None)
+                .unwrap()
+                .exact
+        })
         .collect();
     // "-0" and "0.0" are each a number of their own.
     assert_eq!(keys.len(), texts.len());
@@ -166,14 +182,26 @@ fn numbers_that_differ_never_share_a_key() {
 #[test]
 fn numbers_that_the_reader_may_round_have_no_key() {
     for text in ["18446744073709551616", "-18446744073709551617", "1e300"] {
-        let body: Value = serde_json::from_str(&format!("{{\"seed\":{text}}}")).unwrap();
-        let got = Identity::of(&KeyParts {
-            partition: &[],
-            body: &body,
-            question: None,
-        });
+        let got = identify(&format!("{{\"seed\":{text}}}"), None);
         assert_eq!(got, Err(Unkeyable::HugeNumber), "{text}");
     }
+}
+
+#[test]
+fn of_fields_with_one_name_the_last_counts_and_the_others_do_not() {
+    let id = |text| identify(text, None).unwrap();
+    let plain = id(r#"{"a":{"x":1,"y":2},"b":[3]}"#);
+    let doubled = r#"{"b":0,"a":{"y":[{"y":7}],"x":5,"y":2,"x":1},"\u0062":[3]}"#;
+    assert_eq!(id(doubled), plain);
+    assert_ne!(id(r#"{"a":{"x":1,"y":2},"b":[3],"b":0}"#), plain);
+}
+
+#[test]
+fn long_lists_of_small_things_keep_their_keys() {
+    let many = |last: u32| json!({"prompt": (0..50_000).chain([last]).collect::<Vec<_>>()});
+    let (exact, compat) = reference::keys(&PARTITION, &many(1)).unwrap();
+    assert_eq!((id(&many(1)).exact, id(&many(1)).compat), (exact, compat));
+    assert_ne!(id(&many(2)).exact, exact);
 }
 
 #[test]
@@ -200,6 +228,28 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
+/// Requests as clients send them, of all sizes and now and then a little off.
+fn any_turns() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![".{0,12}", "[a-z\"\\\\\n]{0,9000}"];
+    let part = (
+        prop::sample::select(vec!["text", "input_text", "image"]),
+        text.clone(),
+    )
+        .prop_map(|(kind, text)| json!({"type": kind, "text": text}));
+    let content = prop_oneof![
+        text.prop_map(Value::from),
+        prop::collection::vec(part, 0..12).prop_map(Value::from),
+        any_json(),
+    ];
+    let role = prop::sample::select(vec!["user", "assistant", "tool"]);
+    let turn =
+        (role, content).prop_map(|(role, content)| json!({"role": role, "content": content}));
+    let field = prop::sample::select(vec!["messages", "input", "prompt", "user"]);
+    (field, prop::collection::vec(turn, 0..4), any_json()).prop_map(|(field, turns, other)| {
+        json!({field: turns, "model": "m", "temperature": 0.1, "other": other})
+    })
+}
+
 /// The same value as text, with each object's keys in reverse and space wherever JSON allows it.
 fn spread(value: &Value) -> String {
     match value {
@@ -222,9 +272,18 @@ fn spread(value: &Value) -> String {
 proptest! {
     #[test]
     fn order_of_keys_and_whitespace_do_not_matter(body in any_json()) {
-        let again: Value = serde_json::from_str(&spread(&body)).unwrap();
-        prop_assert_eq!(&again, &body);
-        prop_assert_eq!(id(&again), id(&body));
+        let text = spread(&body);
+        prop_assert_eq!(read(&text), read(&body.to_string()));
+        prop_assert_eq!(identify(&text, None).unwrap(), id(&body));
+    }
+
+    #[test]
+    fn the_key_is_that_of_its_first_definition(body in prop_oneof![any_json(), any_turns()]) {
+        for text in [spread(&body), body.to_string()] {
+            let (exact, compat) = reference::keys(&PARTITION, &body).unwrap();
+            let id = identify(&text, None).unwrap();
+            prop_assert_eq!((id.exact, id.compat), (exact, compat), "{}", text);
+        }
     }
 
     #[test]

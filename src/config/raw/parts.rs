@@ -1,10 +1,11 @@
-//! What the mirror is made of: scalars, lists, named mappings, and sections that can be switched off.
+//! What the mirror is made of: scalars, lists, named mappings, and sections that can be switched off or written as one
+//! word.
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, MapAccess, Visitor};
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_yaml::Value;
 
@@ -154,5 +155,58 @@ impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for OffOr<T> {
         }
 
         deserializer.deserialize_any(Switch(PhantomData))
+    }
+}
+
+/// A single value, or a section.
+#[derive(Debug)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[cfg_attr(test, serde(untagged))]
+pub(in crate::config) enum LeafOr<T> {
+    Leaf(Leaf),
+    Full(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for LeafOr<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
+            type Value = LeafOr<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a single value or a mapping")
+            }
+
+            fn visit_bool<E: Error>(self, value: bool) -> Result<LeafOr<T>, E> {
+                Ok(LeafOr::Leaf(Leaf(value.into())))
+            }
+
+            fn visit_i64<E: Error>(self, value: i64) -> Result<LeafOr<T>, E> {
+                Ok(LeafOr::Leaf(Leaf(value.into())))
+            }
+
+            fn visit_u64<E: Error>(self, value: u64) -> Result<LeafOr<T>, E> {
+                Ok(LeafOr::Leaf(Leaf(value.into())))
+            }
+
+            fn visit_f64<E: Error>(self, value: f64) -> Result<LeafOr<T>, E> {
+                Ok(LeafOr::Leaf(Leaf(value.into())))
+            }
+
+            fn visit_str<E: Error>(self, value: &str) -> Result<LeafOr<T>, E> {
+                Ok(LeafOr::Leaf(Leaf(value.into())))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<LeafOr<T>, A::Error> {
+                Err(A::Error::invalid_type(serde::de::Unexpected::Seq, &self))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<LeafOr<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(LeafOr::Full)
+            }
+        }
+
+        deserializer.deserialize_any(Either(PhantomData))
     }
 }

@@ -48,7 +48,15 @@ fn every_shipped_file_is_good() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(names, ["demo.yaml", "minimal.yaml", "tollgate.yaml"]);
+    assert_eq!(
+        names,
+        [
+            "demo.yaml",
+            "minimal.yaml",
+            "packaged.yaml",
+            "tollgate.yaml"
+        ]
+    );
     for name in names {
         let loaded = load(&conf(&name)).unwrap_or_else(|errors| panic!("{name}:\n{errors}"));
         let open = usize::from(name != "tollgate.yaml");
@@ -154,6 +162,7 @@ fn what_the_explained_file_calls_defaults_are_the_defaults() {
         ..least.client.clone()
     };
     assert_eq!(full.client, trusting);
+    assert_eq!(full.error_log, least.error_log);
     let (a, b) = (&full.pools[0], &least.pools[0]);
     assert_eq!(
         (a.balance, a.http2, &a.health, &a.eject, &a.cooldown),
@@ -276,7 +285,7 @@ fn a_symlink_is_followed_and_paths_start_from_its_folder() {
     let config = load(&link).unwrap().config;
     assert_eq!(config.keys.unwrap()[0].tenant, "k");
     assert_eq!(
-        config.access_log,
-        crate::config::model::AccessLog::File(dir.path().join("./log"))
+        config.access_log.to,
+        crate::config::model::AccessLogTo::File(dir.path().join("./log"))
     );
 }

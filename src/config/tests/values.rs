@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::model::{
-    AccessLog, Balance, Cooldown, Engine, Priority, Rate, RetryBudget, UpgradeSocket,
+    AccessLogTo, Balance, Cooldown, Engine, LogFormat, Priority, Rate, RetryBudget, UpgradeSocket,
 };
 
 #[test]
@@ -13,7 +13,10 @@ fn the_least_file_gets_every_default() {
         (32 << 20, Duration::from_secs(60))
     );
     assert!(config.threads >= 1 && config.admin.is_none() && config.keys.is_none());
-    assert_eq!(config.access_log, AccessLog::Stdout);
+    assert_eq!(config.access_log.to, AccessLogTo::Stdout);
+    assert_eq!(config.access_log.format, LogFormat::Json);
+    assert_eq!(config.error_log.file, None);
+    assert_eq!(config.error_log.level, log::LevelFilter::Info);
     assert_eq!(config.upgrade_socket, UpgradeSocket::Auto);
     let pool = &config.pools[0];
     assert_eq!(
@@ -246,4 +249,24 @@ fn peers_are_given_the_pauses_they_ask_for_within_bounds() {
         bad("    eject: {max_ejected: 50}", ""),
         ["pools.a.eject.max_ejected: 50: must be a share from 0 to 1 (leave it out for 0.5)"]
     );
+}
+
+#[test]
+fn logs_are_written_as_one_word_or_as_a_section() {
+    let access = |text: &str| good("", text).config.access_log;
+    assert_eq!(access("access_log: off").to, AccessLogTo::Off);
+    assert_eq!(
+        access("access_log: {format: combined}").to,
+        AccessLogTo::Stdout
+    );
+    let full = access("access_log: {to: /var/log/a.log, format: combined}");
+    assert_eq!(full.to, AccessLogTo::File("/var/log/a.log".into()));
+    assert_eq!(full.format, LogFormat::Combined);
+    assert_eq!(access("access_log: /var/log/a.log").format, LogFormat::Json);
+
+    let error = |text: &str| good("", text).config.error_log;
+    assert_eq!(error("error_log: stderr").file, None);
+    let full = error("error_log: {to: /var/log/e.log, level: warn}");
+    assert_eq!(full.file, Some("/var/log/e.log".into()));
+    assert_eq!(full.level, log::LevelFilter::Warn);
 }

@@ -11,6 +11,7 @@ mod exchange;
 mod key;
 mod limit;
 mod listen;
+mod logs;
 mod peer;
 mod peer_tls;
 mod pem;
@@ -24,7 +25,7 @@ use std::time::Duration;
 
 use section::{ANY_TIME, SOME_BYTES, Section};
 
-use super::model::{AccessLog, Config, UpgradeSocket};
+use super::model::{Config, UpgradeSocket};
 use super::nearest::suggest;
 use super::path::At;
 use super::raw::{Leaf, Named, RawConfig};
@@ -59,7 +60,8 @@ pub(super) fn validate(raw: &RawConfig, base: &Path, report: &mut Report) -> Con
             Duration::from_secs(60),
         ),
         upgrade_socket: upgrade_socket(&mut s, raw.upgrade_socket.as_ref()),
-        access_log: access_log(&mut s, raw.access_log.as_ref()),
+        access_log: logs::access(top(&mut s), raw.access_log.as_ref()),
+        error_log: logs::error(top(&mut s), raw.error_log.as_ref()),
         pools: pool::pools(top(&mut s), raw.pools.as_ref()),
         routes: route::routes(top(&mut s), raw),
         caches: cache::caches(top(&mut s), raw.caches.as_ref()),
@@ -77,23 +79,6 @@ fn top<'a>(s: &'a mut Section<'_>) -> Section<'a> {
         report: s.report,
         base: s.base,
     }
-}
-
-fn access_log(s: &mut Section<'_>, leaf: Option<&Leaf>) -> AccessLog {
-    let base = s.base;
-    let log = s.read("access_log", leaf, |text| match text {
-        "off" | "false" => Ok(AccessLog::Off),
-        "stdout" => Ok(AccessLog::Stdout),
-        path if path.contains(['/', '.']) => Ok(AccessLog::File(base.join(path))),
-        word => {
-            let hint = format!("write ./{word} for a file of that name");
-            Err(Refusal::new(
-                "must be stdout, off or the path of a file",
-                hint,
-            ))
-        }
-    });
-    log.unwrap_or(AccessLog::Stdout)
 }
 
 fn upgrade_socket(s: &mut Section<'_>, leaf: Option<&Leaf>) -> UpgradeSocket {

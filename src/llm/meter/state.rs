@@ -4,8 +4,9 @@ use super::super::endpoint::Endpoint;
 use super::super::finish::Finish;
 use super::super::sse::SseEvent;
 use super::super::usage::{Reported, Usage};
-use super::super::wire::{Chunk, MessageEvent, ResponseEvent, ResponseObject};
+use super::super::wire::{Chunk, MessageEvent, ResponseEvent, ResponseObject, read};
 use super::Progress;
+use super::alike::Alike;
 
 /// Choices whose ends are followed; an answer with more is never called complete.
 const MAX_CHOICES: usize = 4096;
@@ -32,6 +33,16 @@ pub(super) struct State {
     pub(super) failed: bool,
     /// Events that are not what this endpoint sends.
     unread: u64,
+    alike: Alike,
+}
+
+/// What an event that was read did.
+#[derive(Debug, PartialEq, Eq)]
+enum Brought {
+    /// One text, and nothing that the same event would do again.
+    Text,
+    /// Anything else.
+    More,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +68,18 @@ impl State {
             ended: false,
             failed: false,
             unread: 0,
+            alike: Alike::new(),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn read_all(&mut self) {
+        self.alike = Alike::never();
+    }
+
+    #[cfg(test)]
+    pub(super) fn unread(&self) -> u64 {
+        self.unread
     }
 
     /// Its output tokens are the meter's own count, which goes on after the last report.
@@ -104,6 +126,10 @@ impl State {
             return;
         }
         self.failed |= event.event == Some("error");
+        if self.alike.knows(data) {
+            self.content();
+            return;
+        }
         let read = match self.endpoint {
             Endpoint::ChatCompletions | Endpoint::Completions => self.chunk(data),
             Endpoint::Messages => self.message_event(data),
@@ -111,14 +137,21 @@ impl State {
             Endpoint::Embeddings => None,
         };
         self.unread += u64::from(read.is_none());
+        if read == Some(Brought::Text) {
+            self.alike.learn(data);
+        }
     }
 
-    fn chunk(&mut self, data: &[u8]) -> Option<()> {
-        let chunk: Chunk<'_> = serde_json::from_slice(data).ok()?;
+    fn chunk(&mut self, data: &[u8]) -> Option<Brought> {
+        let chunk: Chunk<'_> = read(data).ok()?;
         self.failed |= chunk.error.0;
         if let Some(model) = &chunk.model {
             self.see_model(&model.0);
         }
+        let mut brought = match chunk.choices.as_deref() {
+            Some([choice]) if choice.has_content() => Brought::Text,
+            _ => Brought::More,
+        };
         for choice in chunk.choices.iter().flatten() {
             let index = choice.index.unwrap_or(0);
             if index >= MAX_CHOICES {
@@ -134,18 +167,22 @@ impl State {
                 self.content();
             }
             if let Some(reason) = choice.reason() {
+                brought = Brought::More;
                 self.choices[index] = ChoiceState::Done;
                 self.see_finish(Finish::of_reason(reason), reason);
             }
         }
-        if let Some(report) = chunk.usage().and_then(Reported::parse) {
-            self.see_report(report);
+        if let Some(usage) = chunk.usage() {
+            brought = Brought::More;
+            if let Some(report) = Reported::parse(usage) {
+                self.see_report(report);
+            }
         }
-        Some(())
+        Some(brought)
     }
 
-    fn message_event(&mut self, data: &[u8]) -> Option<()> {
-        let event: MessageEvent<'_> = serde_json::from_slice(data).ok()?;
+    fn message_event(&mut self, data: &[u8]) -> Option<Brought> {
+        let event: MessageEvent<'_> = read(data).ok()?;
         match &*event.kind.0 {
             "message_start" => {
                 self.restart();
@@ -158,7 +195,10 @@ impl State {
                     self.reported.update(report);
                 }
             }
-            "content_block_delta" if event.delta.as_ref()?.has_content() => self.content(),
+            "content_block_delta" if event.delta.as_ref()?.has_content() => {
+                self.content();
+                return Some(Brought::Text);
+            }
             "message_delta" => {
                 if let Some(reason) = event
                     .delta
@@ -175,11 +215,11 @@ impl State {
             "error" => self.failed = true,
             _ => {}
         }
-        Some(())
+        Some(Brought::More)
     }
 
-    fn response_event(&mut self, data: &[u8]) -> Option<()> {
-        let event: ResponseEvent<'_> = serde_json::from_slice(data).ok()?;
+    fn response_event(&mut self, data: &[u8]) -> Option<Brought> {
+        let event: ResponseEvent<'_> = read(data).ok()?;
         let response = || serde_json::from_str::<ResponseObject<'_>>(event.response?.get()).ok();
         match &*event.kind.0 {
             "response.created" => {
@@ -209,7 +249,7 @@ impl State {
             kind if kind.ends_with(".delta") && event.delta.0 => self.content(),
             _ => {}
         }
-        Some(())
+        Some(Brought::More)
     }
 
     /// Some gateways splice two upstream answers into one stream; the last one counts.

@@ -210,3 +210,79 @@ proptest! {
         }
     }
 }
+
+/// One event of one of a few kinds, about a text and a number that change.
+fn similar(text: &str, number: u64, kind: usize) -> String {
+    let text = serde_json::Value::from(text);
+    match kind {
+        0..6 => format!(
+            r#"{{"id":"a","model":"m","choices":[{{"index":0,"delta":{{"content":{text}}},"finish_reason":null}}]}}"#
+        ),
+        6 => format!(r#"{{"choices":[{{"index":{number},"delta":{{"content":{text}}}}}]}}"#),
+        7 => format!(r#"{{"choices":[{{"index":0,"text":{text},"finish_reason":""}}]}}"#),
+        8 => format!(
+            r#"{{"choices":[{{"index":0,"delta":{{"content":{text}}}}}],"usage":{{"completion_tokens":{number}}}}}"#
+        ),
+        9 => format!(
+            r#"{{"choices":[{{"index":0,"delta":{{"content":"x"}},"finish_reason":{text}}}]}}"#
+        ),
+        10 => format!(
+            r#"{{"choices":[{{"index":0,"delta":{{"tool_calls":[{number}],"content":{text}}}}}]}}"#
+        ),
+        11 => format!(
+            r#"{{"choices":[{{"index":0,"delta":{{"content":{text}}}}},{{"index":1,"delta":{{"content":"y"}}}}]}}"#
+        ),
+        12 => format!(
+            r#"{{"type":"content_block_delta","index":{number},"delta":{{"text":{text}}}}}"#
+        ),
+        13 => {
+            format!(r#"{{"type":"content_block_delta","index":0,"delta":{{"thinking":{text}}}}}"#)
+        }
+        14 => format!(r#"{{"type":"response.output_text.delta","delta":{text}}}"#),
+        15 => r#"{"type":"message_start","message":{"usage":{"input_tokens":1}}}"#.to_owned(),
+        16 => format!(r#"{{"choices":[{{"index":0,"delta":{{"content":"{number}\\"}}}}]}}"#),
+        17 => format!(r#"{{"choices":[{{"index":0,"delta":{{"content":"a"}}}}],"error":{text}}}"#),
+        _ => format!(r#"{{"choices":[{{"index":0,"delta":{{"content":"{number}"#),
+    }
+}
+
+proptest! {
+    #[test]
+    fn an_event_known_again_counts_as_if_it_were_read_in_full(
+        events in prop::collection::vec(
+            (prop_oneof!["[a-z ]{0,3}", Just("\\\"\n".to_owned()), "[é\"\\\\\u{1}]{0,2}"], 0u64..3, 0usize..20),
+            0..40,
+        ),
+    ) {
+        for endpoint in Endpoint::ALL {
+            let (mut quick, mut thorough) = (StreamMeter::new(endpoint), StreamMeter::thorough(endpoint));
+            for (text, number, kind) in &events {
+                let event = format!("data: {}\n\n", similar(text, *number, *kind));
+                prop_assert_eq!(quick.push(event.as_bytes()), thorough.push(event.as_bytes()), "{}", event);
+                let facts = |meter: &StreamMeter| (
+                    meter.usage(), meter.finish(), meter.model().map(str::to_owned), meter.failed(), meter.state.unread(),
+                );
+                prop_assert_eq!(facts(&quick), facts(&thorough), "{}", event);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_event_that_only_looks_alike_is_read_in_full() {
+    let alike =
+        |text: &str| format!(r#"{{"choices":[{{"index":0,"delta":{{"content":"{text}"}}}}]}}"#);
+    let mut meter = StreamMeter::new(Endpoint::ChatCompletions);
+    meter.push(events(&[&alike("a"), &alike("b"), &alike("c\\n")]).as_bytes());
+    assert_eq!(meter.output_tokens(), 3);
+    // Another field hides in what would be the text, and ends the answer.
+    let sly = alike(r#"x"},"finish_reason":"length","message":{"content":""#);
+    meter.push(events(&[&sly]).as_bytes());
+    assert_eq!(meter.finish_reason(), Some("length"));
+    // Not JSON: a line feed, a bad escape, half a character.
+    for broken in ["\u{1}", "\\x", "\\"] {
+        let before = meter.state.unread();
+        meter.push(events(&[&alike(broken)]).as_bytes());
+        assert_eq!(meter.state.unread(), before + 1, "{broken:?}");
+    }
+}

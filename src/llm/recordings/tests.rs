@@ -1,4 +1,6 @@
 use super::*;
+use bytes::Bytes;
+
 use crate::llm::answer::AnswerFacts;
 use crate::llm::meter::StreamMeter;
 use crate::llm::replay::{to_json, to_sse, with_usage};
@@ -234,9 +236,9 @@ fn every_recorded_request_is_understood() {
     let is_request = |one: &Recording| one.request.is_some() && one.status == 200;
     let requests = load().map(|all| all.into_iter().filter(is_request).collect());
     check(requests, 1, |recording| {
-        let request = recording.request.as_deref().unwrap_or_default();
+        let request = Bytes::from(recording.request.clone().unwrap_or_default());
         let view =
-            RequestView::parse(recording.endpoint, request).map_err(|error| error.to_string())?;
+            RequestView::parse(recording.endpoint, &request).map_err(|error| error.to_string())?;
         holds("named", view.model.is_some())?;
         holds("read", view.prompt_text_bytes > 0 || view.has_images)?;
         holds("streamed", view.stream || !recording.streamed)
@@ -259,6 +261,10 @@ fn every_recorded_stream_is_metered_to_its_end_however_it_is_cut() {
         let whole = metered(recording.endpoint, &recording.answer, usize::MAX);
         let expected = !NOT_WHOLE.contains(&recording.name.as_str());
         same(&format!("complete {whole:?}"), &whole.complete(), &expected)?;
+        let mut thorough = StreamMeter::thorough(recording.endpoint);
+        thorough.push(&recording.answer);
+        thorough.end();
+        same("each event", &facts(&thorough), &facts(&whole))?;
         [1, 7, 1000].into_iter().try_for_each(|chunk| {
             same(
                 "facts",
@@ -435,7 +441,7 @@ fn the_json_test_suite_is_parsed_as_it_says() {
         let expected = &case["expect"];
         let document = base64(case["bytes_b64"].as_str().unwrap());
         let body = [br#"{"model":"m","messages":"#.as_slice(), &document, b"}"].concat();
-        match RequestView::parse(Endpoint::ChatCompletions, &body) {
+        match RequestView::parse(Endpoint::ChatCompletions, &body.into()) {
             Ok(_) => assert_ne!(expected, "reject", "{}", case["file"]),
             Err(_) => assert_ne!(expected, "accept", "{}", case["file"]),
         }

@@ -1,40 +1,16 @@
 //! How much text a request holds, what else it holds, and which text came last.
 
+use std::borrow::Cow;
 use std::io;
 
-use serde_json::{Map, Value};
-
+use super::super::document::{Kind, Node};
 use super::super::endpoint::Endpoint;
-
-/// Fields whose whole value the model reads as JSON or text.
-const READ_AS_JSON: [&str; 4] = ["tools", "functions", "response_format", "output_config"];
-
-/// Keys inside messages that name or locate things; the model does not read their values.
-const NOT_READ: [&str; 16] = [
-    "type",
-    "role",
-    "id",
-    "tool_call_id",
-    "tool_use_id",
-    "call_id",
-    "item_id",
-    "status",
-    "cache_control",
-    "signature",
-    "encrypted_content",
-    "encrypted_index",
-    "annotations",
-    "logprobs",
-    "detail",
-    "media_type",
-];
-
-/// Keys inside messages whose values the model reads as JSON, keys and all.
-const JSON_VALUES: [&str; 3] = ["input", "args", "parameters"];
+use super::filled_array;
 
 /// What was found while walking through the parts a model reads.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Reader {
+    endpoint: Endpoint,
     pub(super) bytes: u64,
     pub(super) non_ascii: u64,
     pub(super) tool_turns: bool,
@@ -42,100 +18,135 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn read(endpoint: Endpoint, fields: &Map<String, Value>) -> Self {
-        let mut reader = Self::default();
-        let read: &[&str] = match endpoint {
-            Endpoint::ChatCompletions => &["messages"],
-            Endpoint::Messages => &["system", "messages"],
-            Endpoint::Responses => &["instructions", "input"],
-            Endpoint::Completions => &["prompt", "suffix"],
-            Endpoint::Embeddings => &["input"],
-        };
-        let tokens = matches!(endpoint, Endpoint::Completions | Endpoint::Embeddings);
-        for value in read.iter().filter_map(|name| fields.get(*name)) {
-            if tokens {
-                reader.prompt(value)
-            } else {
-                reader.turns(value)
-            }
+    pub(super) fn new(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            bytes: 0,
+            non_ascii: 0,
+            tool_turns: false,
+            media: false,
         }
-        for value in READ_AS_JSON.iter().filter_map(|name| fields.get(*name)) {
-            reader.json(value);
-        }
-        if endpoint == Endpoint::Responses
-            && let Some(format) = fields.get("text").and_then(|text| text.get("format"))
-        {
-            reader.json(format);
-        }
-        reader
     }
 
-    fn text(&mut self, text: &str) {
+    /// Reads a field at the top of the body, if the model does.
+    pub(super) fn field(&mut self, name: &[u8], value: Node<'_>) {
+        use Endpoint::{ChatCompletions, Completions, Embeddings, Messages, Responses};
+        match (self.endpoint, name) {
+            (ChatCompletions | Messages, b"messages")
+            | (Messages, b"system")
+            | (Responses, b"instructions" | b"input") => self.turns(value),
+            (Completions, b"prompt" | b"suffix") | (Embeddings, b"input") => self.prompt(value),
+            (_, b"tools" | b"functions" | b"response_format" | b"output_config") => {
+                self.json(value)
+            }
+            (Responses, b"text") => {
+                if let Some(format) = value.get("format") {
+                    self.json(format);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn text(&mut self, text: &[u8]) {
         self.bytes += text.len() as u64;
-        self.non_ascii += non_ascii(text.as_bytes());
+        self.non_ascii += non_ascii(text);
     }
 
     /// A value the model sees written out.
-    fn json(&mut self, value: &Value) {
+    fn json(&mut self, value: Node<'_>) {
         if !value.is_null() {
             // The writer below cannot fail, and neither can writing a value that was read from JSON.
-            let _ = serde_json::to_writer(self, value);
+            let _ = serde_json::to_writer(self, &value);
         }
     }
 
     /// Text, texts, token ids, or lists of token ids.
-    fn prompt(&mut self, value: &Value) {
-        match value {
-            Value::String(text) => self.text(text),
-            Value::Number(_) => self.bytes += 4,
-            Value::Array(items) => items.iter().for_each(|item| self.prompt(item)),
-            Value::Object(_) => self.turns(value),
-            Value::Null | Value::Bool(_) => {}
+    fn prompt(&mut self, value: Node<'_>) {
+        match value.kind() {
+            Kind::Text(text) => self.text(text),
+            Kind::Number(_) => self.bytes += 4,
+            Kind::Array(items) => items.for_each(|item| self.prompt(item)),
+            Kind::Object(_) => self.turns(value),
+            Kind::Null | Kind::Bool(_) => {}
         }
     }
 
     /// Messages, items, parts and blocks of any dialect. Unknown forms are read too: a text too many is a better
     /// estimate than a text forgotten.
-    fn turns(&mut self, value: &Value) {
-        match value {
-            Value::String(text) => self.text(text),
-            Value::Array(items) => items.iter().for_each(|item| self.turns(item)),
-            Value::Object(fields) => self.part(fields),
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    fn turns(&mut self, value: Node<'_>) {
+        match value.kind() {
+            Kind::Text(text) => self.text(text),
+            Kind::Array(items) => items.for_each(|item| self.turns(item)),
+            Kind::Object(_) => self.part(value),
+            Kind::Null | Kind::Bool(_) | Kind::Number(_) => {}
         }
     }
 
-    fn part(&mut self, fields: &Map<String, Value>) {
-        let word = |name| fields.get(name).and_then(Value::as_str).unwrap_or("");
-        let kind = word("type");
-        self.tool_turns |= matches!(word("role"), "tool" | "function")
-            || super::filled_array(fields.get("tool_calls"))
-            || fields.get("function_call").is_some_and(Value::is_object)
-            || is_tool(kind);
-        if is_media(kind) {
+    fn part(&mut self, part: Node<'_>) {
+        let mut source = None;
+        let mut media = false;
+        for (name, value) in part.fields() {
+            match name {
+                b"type" => {
+                    let kind = value.bytes().unwrap_or_default();
+                    self.tool_turns |= is_tool(kind);
+                    media = is_media(kind);
+                }
+                b"role" => {
+                    self.tool_turns |= matches!(value.bytes(), Some(b"tool" | b"function"));
+                }
+                b"tool_calls" => self.tool_turns |= filled_array(value),
+                b"function_call" => self.tool_turns |= value.is_object(),
+                b"source" => source = Some(value),
+                _ => {}
+            }
+        }
+        if media {
             self.media = true;
             // A document may be plain text after all; everything else inside is data or an address.
-            let source = fields
-                .get("source")
-                .filter(|source| source.get("type").is_some_and(|kind| kind == "text"));
-            if let Some(text) = source
-                .and_then(|source| source.get("data"))
-                .and_then(Value::as_str)
-            {
+            let is_text = |source: &Node<'_>| word(*source, "type") == Some(b"text".as_slice());
+            let source = source.filter(is_text);
+            if let Some(text) = source.and_then(|source| word(source, "data")) {
                 self.text(text);
             }
             return;
         }
-        for (name, value) in fields {
-            if NOT_READ.contains(&name.as_str()) {
-                continue;
-            }
-            match value {
-                Value::Object(_) if JSON_VALUES.contains(&name.as_str()) => self.json(value),
+        for (name, value) in part.fields() {
+            match name {
+                _ if is_not_read(name) => {}
+                b"input" | b"args" | b"parameters" if value.is_object() => self.json(value),
                 _ => self.turns(value),
             }
         }
     }
+}
+
+/// Keys inside messages that name or locate things; the model does not read their values.
+fn is_not_read(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"type"
+            | b"role"
+            | b"id"
+            | b"tool_call_id"
+            | b"tool_use_id"
+            | b"call_id"
+            | b"item_id"
+            | b"status"
+            | b"cache_control"
+            | b"signature"
+            | b"encrypted_content"
+            | b"encrypted_index"
+            | b"annotations"
+            | b"logprobs"
+            | b"detail"
+            | b"media_type"
+    )
+}
+
+fn word<'d>(value: Node<'d>, name: &str) -> Option<&'d [u8]> {
+    value.get(name)?.bytes()
 }
 
 impl io::Write for &mut Reader {
@@ -151,48 +162,43 @@ impl io::Write for &mut Reader {
 }
 
 fn non_ascii(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|byte| !byte.is_ascii()).count() as u64
+    // Sums that fit a byte are added up many at a time.
+    let count = |part: &[u8]| part.iter().fold(0_u8, |sum, byte| sum + (byte >> 7));
+    bytes.chunks(128).map(|part| u64::from(count(part))).sum()
 }
 
-fn is_tool(kind: &str) -> bool {
-    kind == "tool_use"
-        || kind == "tool_result"
-        || kind.ends_with("_tool_use")
-        || kind.ends_with("_tool_result")
-        || kind.ends_with("_call")
-        || kind.ends_with("_call_output")
+fn is_tool(kind: &[u8]) -> bool {
+    kind == b"tool_use"
+        || kind == b"tool_result"
+        || kind.ends_with(b"_tool_use")
+        || kind.ends_with(b"_tool_result")
+        || kind.ends_with(b"_call")
+        || kind.ends_with(b"_call_output")
 }
 
-fn is_media(kind: &str) -> bool {
+fn is_media(kind: &[u8]) -> bool {
     matches!(
         kind,
-        "image"
-            | "image_url"
-            | "input_image"
-            | "audio"
-            | "input_audio"
-            | "audio_url"
-            | "video"
-            | "video_url"
-            | "input_video"
-            | "file"
-            | "input_file"
-            | "document"
-            | "container_upload"
-            | "computer_screenshot"
-            | "image_generation_call"
+        b"image"
+            | b"image_url"
+            | b"input_image"
+            | b"audio"
+            | b"input_audio"
+            | b"audio_url"
+            | b"video"
+            | b"video_url"
+            | b"input_video"
+            | b"file"
+            | b"input_file"
+            | b"document"
+            | b"container_upload"
+            | b"computer_screenshot"
+            | b"image_generation_call"
     )
 }
 
-/// The last turn's text and where it stands.
-#[derive(Debug)]
-pub(super) struct LastUser {
-    pub(super) text: String,
-    pub(super) at: Vec<String>,
-}
-
-/// `None` unless the last turn is the user's and pure text.
-pub(super) fn last_user(endpoint: Endpoint, fields: &Map<String, Value>) -> Option<LastUser> {
+/// The text of the last turn; `None` unless that is the user's and pure text.
+pub(super) fn last_user(endpoint: Endpoint, root: Node<'_>) -> Option<Cow<'_, str>> {
     let turns = match endpoint {
         Endpoint::ChatCompletions | Endpoint::Messages => "messages",
         Endpoint::Responses => "input",
@@ -200,57 +206,39 @@ pub(super) fn last_user(endpoint: Endpoint, fields: &Map<String, Value>) -> Opti
         // Nobody answers it, and the vector of a similar text is another vector.
         Endpoint::Embeddings => return None,
     };
-    let value = fields.get(turns)?;
-    if let (Value::String(text), false) = (value, turns == "messages") {
-        return Some(LastUser {
-            text: text.clone(),
-            at: vec![format!("/{turns}")],
-        });
+    let value = root.get(turns)?;
+    if let (Some(text), false) = (value.as_str(), turns == "messages") {
+        return Some(Cow::Borrowed(text));
     }
     if endpoint == Endpoint::Completions {
         return None;
     }
-    let turns_seen = value.as_array()?;
-    let last = turns_seen.last()?.as_object()?;
-    let kind = last
-        .get("type")
-        .and_then(Value::as_str)
-        .unwrap_or("message");
-    if last.get("role").and_then(Value::as_str) != Some("user") || kind != "message" {
+    let last = value.items().last()?;
+    let kind = word(last, "type").unwrap_or(b"message");
+    if word(last, "role") != Some(b"user".as_slice()) || kind != b"message" {
         return None;
     }
-    pure_text(
-        last.get("content")?,
-        &format!("/{turns}/{}/content", turns_seen.len() - 1),
-    )
+    pure_text(last.get("content")?)
 }
 
-fn pure_text(content: &Value, at: &str) -> Option<LastUser> {
-    match content {
-        Value::String(text) => Some(LastUser {
-            text: text.clone(),
-            at: vec![at.to_owned()],
-        }),
-        Value::Array(parts) if !parts.is_empty() => {
-            let mut last = LastUser {
-                text: String::new(),
-                at: Vec::with_capacity(parts.len()),
-            };
-            for (place, part) in parts.iter().enumerate() {
-                if !matches!(
-                    part.get("type").and_then(Value::as_str),
-                    Some("text" | "input_text")
-                ) {
-                    return None;
-                }
-                if place > 0 {
-                    last.text.push('\n');
-                }
-                last.text.push_str(part.get("text")?.as_str()?);
-                last.at.push(format!("{at}/{place}/text"));
-            }
-            Some(last)
-        }
-        _ => None,
+fn pure_text(content: Node<'_>) -> Option<Cow<'_, str>> {
+    if let Some(text) = content.as_str() {
+        return Some(Cow::Borrowed(text));
     }
+    let mut whole: Option<Cow<'_, str>> = None;
+    for part in content.items() {
+        if !matches!(word(part, "type"), Some(b"text" | b"input_text")) {
+            return None;
+        }
+        let text = part.get("text")?.as_str()?;
+        match &mut whole {
+            None => whole = Some(Cow::Borrowed(text)),
+            Some(whole) => {
+                let whole = whole.to_mut();
+                whole.push('\n');
+                whole.push_str(text);
+            }
+        }
+    }
+    whole
 }

@@ -33,6 +33,15 @@ pub async fn until<F: Future<Output = bool>>(what: &str, mut ask: impl FnMut() -
     }
 }
 
+/// The lines of `text` once there are so many.
+pub async fn until_lines(text: impl Fn() -> String, count: usize) -> Vec<String> {
+    until("the lines are written", || async {
+        text().lines().count() >= count && text().ends_with('\n')
+    })
+    .await;
+    text().lines().map(str::to_owned).collect()
+}
+
 /// The folder of recorded data, or `None` with a clear word when it is absent.
 pub fn data(folder: &str) -> Option<PathBuf> {
     let path = std::env::var_os("TOLLGATE_DATA")
