@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use tollgate_fuzz::config::parse_with;
+use tollgate::config::parse_with;
 
 fuzz_target!(|text: &str| {
     let known = |name: &str| (name == "PORT").then(|| "8080".to_owned());

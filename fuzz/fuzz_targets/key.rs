@@ -2,22 +2,24 @@
 
 #![no_main]
 
+use bytes::Bytes;
 use fastrand::Rng;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use tollgate_fuzz::cache_key::{Identity, KeyParts, Unkeyable};
-use tollgate_fuzz::llm::{Endpoint, RequestView};
+use tollgate::cache::key::{Identity, KeyParts, Unkeyable};
+use tollgate::llm::{Endpoint, RequestView};
 use tollgate_fuzz::seeded;
 
 /// Fields that do not change an answer.
 const IGNORED: [&str; 5] = ["cache", "metadata", "stream", "stream_options", "user"];
 
 fn identity(endpoint: Endpoint, body: &[u8]) -> Option<Result<Identity, Unkeyable>> {
-    let view = RequestView::parse(endpoint, body).ok()?;
+    let view = RequestView::parse(endpoint, &Bytes::copy_from_slice(body)).ok()?;
+    let question = view.last_user_text();
     Some(Identity::of(&KeyParts {
         partition: &["scope", endpoint.path()],
         body: &view.body,
-        question: view.last_user_text.as_deref(),
+        question: question.as_deref(),
     }))
 }
 
@@ -104,6 +106,21 @@ fn change(value: &mut Value, random: &mut Rng) {
     }
 }
 
+/// The first text of the last turn.
+fn last_text(body: &mut Value) -> Option<&mut Value> {
+    let turns = ["messages", "input", "prompt"];
+    let name = turns.iter().find(|name| body.get(**name).is_some())?;
+    match &mut body[*name] {
+        text @ Value::String(_) => Some(text),
+        Value::Array(items) => match items.last_mut()?.get_mut("content")? {
+            text @ Value::String(_) => Some(text),
+            Value::Array(parts) => parts.first_mut()?.get_mut("text"),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 fuzz_target!(|input: &[u8]| {
     let Some((mut random, body)) = seeded(input) else {
         return;
@@ -132,9 +149,8 @@ fuzz_target!(|input: &[u8]| {
         }
 
         if first.question.is_some() {
-            let view = RequestView::parse(endpoint, body).expect("it was read before");
             let mut asked = plain.clone();
-            let last = asked.pointer_mut(&view.last_user_at[0]).expect("a text");
+            let last = last_text(&mut asked).expect("it was asked before");
             *last = format!("{} and more", last.as_str().unwrap_or("")).into();
             let asked = identity(endpoint, asked.to_string().as_bytes());
             let asked = asked.and_then(Result::ok).expect("still a request");

@@ -2,9 +2,10 @@
 
 #![no_main]
 
+use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use tollgate_fuzz::llm::{Endpoint, RequestView};
+use tollgate::llm::{Endpoint, RequestView};
 
 fn readable(body: &Value) -> bool {
     body.is_object()
@@ -16,33 +17,22 @@ fn readable(body: &Value) -> bool {
 
 fuzz_target!(|input: &[u8]| {
     let plain = serde_json::from_slice::<Value>(input).ok().filter(readable);
+    let bytes = Bytes::copy_from_slice(input);
     for endpoint in Endpoint::ALL {
-        let view = match (RequestView::parse(endpoint, input), &plain) {
-            (Ok(view), Some(plain)) => {
-                assert_eq!(&view.body, plain);
-                view
-            }
+        let view = match (RequestView::parse(endpoint, &bytes), &plain) {
+            (Ok(view), Some(_)) => view,
             (Err(malformed), None) => {
                 assert!(!malformed.to_string().is_empty());
                 continue;
             }
             (view, _) => panic!("{endpoint:?}: {view:?} of {plain:?}"),
         };
-        let body = &view.body;
+        let Some(body) = &plain else { return };
         assert_eq!(view.model.as_deref(), body["model"].as_str());
         assert_eq!(view.stream, body["stream"] == true);
         assert_eq!(view.n, body["n"].as_u64().unwrap_or(1).max(1));
         assert_eq!(view.temperature, body["temperature"].as_f64());
         assert!(view.non_ascii_bytes <= view.prompt_text_bytes);
         assert!(view.prompt_text_bytes <= 8 * input.len() as u64);
-        assert_eq!(view.last_user_text.is_some(), !view.last_user_at.is_empty());
-        if let Some(text) = &view.last_user_text {
-            let parts: Vec<&str> = view
-                .last_user_at
-                .iter()
-                .map(|at| body.pointer(at).and_then(Value::as_str).expect("a string"))
-                .collect();
-            assert_eq!(*text, parts.join("\n"));
-        }
     }
 });

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tollgate_fuzz::llm::sse::{SseEvent, SseSplitter};
+use tollgate::llm::sse::{SseEvent, SseSplitter};
 use tollgate_fuzz::seeded;
 
 type Owned = (Option<String>, Vec<u8>);
