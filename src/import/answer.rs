@@ -49,7 +49,10 @@ pub(super) fn direct<'a>(scope: &Scope<'a>, server: &Server<'_>) -> Option<(Acti
         }
         // nginx closes the connection without a word.
         ("444", _) => None,
-        (_, text) if text.is_none_or(|text| !text.contains('$')) => {
+        (code, text)
+            if code.parse().is_ok_and(|code| (200..600).contains(&code))
+                && text.is_none_or(|text| !text.contains('$')) =>
+        {
             let mut respond = Map::default();
             respond.put("status", code);
             if let Some(text) = text {
@@ -96,7 +99,10 @@ fn redirect(to: &str, status: &str, server: &Server<'_>) -> Option<Action> {
             to.replace_range(at..at + variable.len(), only);
         }
     }
-    if to.contains('$') || to.is_empty() {
+    let is_url = ["http://", "https://", "/"]
+        .iter()
+        .any(|start| to.starts_with(start));
+    if to.contains('$') || !is_url || !to.bytes().all(|b| b.is_ascii_graphic()) {
         return None;
     }
     let mut redirect = Map::default();

@@ -86,7 +86,8 @@ fn client<'a>(out: &mut Map, all: &impl Fn(&str) -> Vec<&'a Dir>, ledger: &mut L
                     .ok()
                     .zip(units::bytes(dir.arg(1)))
                     .and_then(|(count, bytes): (u64, u64)| count.checked_mul(bytes))
-                    .map(units::size),
+                    // What Tollgate takes at least and at most.
+                    .map(|bytes| units::size(bytes.clamp(1 << 10, 1 << 20))),
                 _ => units::time(dir.arg(0)).filter(|time| time != "0s"),
             };
             match (value, &taken) {

@@ -57,10 +57,12 @@ pub(super) fn server<'a>(
         for name in &names.args {
             match name.as_str() {
                 "" | "_" => takes_none = true,
-                name if name.trim_start_matches("*.").contains(['~', '*', '$']) => {
+                name if name.trim_start_matches("*.").contains(['~', '*', '$'])
+                    || !name.is_ascii() =>
+                {
                     lost = true;
                     comments.push(format!(
-                        "{}: the name {name} was left out: hosts are names, or *. and a name",
+                        "{}: the name {name} was left out: hosts are ASCII names, or *. and a name",
                         names.place
                     ));
                 }

@@ -1,5 +1,7 @@
 //! `upstream` blocks, and addresses in `proxy_pass`, as pools.
 
+use std::collections::HashSet;
+
 use super::ledger::Ledger;
 use super::locations::Scope;
 use super::proxy::Target;
@@ -178,11 +180,13 @@ fn from_upstream(
     }
     map.put("balance", balance);
     let (mut peers, mut ejects) = (Vec::new(), Vec::new());
+    let mut seen = HashSet::new();
     for server in dir.all("server") {
-        let address = server.arg(0);
-        let refused = match address {
+        let address = Target::named(server.arg(0)).address().unwrap_or_default();
+        let refused = match server.arg(0) {
             address if address.starts_with("unix:") => Some("a socket file is no peer of Tollgate"),
             _ if server.args.iter().any(|arg| arg == "down") => Some("it is marked as down"),
+            _ if !seen.insert(address.clone()) => Some("it is there already: see weight"),
             _ => None,
         };
         if let Some(reason) = refused {
@@ -191,8 +195,7 @@ fn from_upstream(
         }
         let (mut peer, mut eject, mut notes) = (Map::default(), Map::default(), Vec::new());
         ledger.carry(server);
-        let target = Target::named(address);
-        peer.put("address", target.address().unwrap_or_default());
+        peer.put("address", address);
         for arg in server.args.iter().skip(1) {
             match arg.split_once('=').unwrap_or((arg, "")) {
                 ("weight", weight) => drop(peer.put("weight", weight)),

@@ -94,6 +94,9 @@ pub(super) fn prefix(from: &str, to: &str) -> Result<Map, &'static str> {
     if strip == add {
         return Ok(map);
     }
+    if !is_plain(strip) || !is_plain(add) {
+        return Err("its prefix is not a plain path");
+    }
     if !strip.is_empty() {
         map.put("strip_prefix", strip);
     }
@@ -101,6 +104,13 @@ pub(super) fn prefix(from: &str, to: &str) -> Result<Map, &'static str> {
         map.put("add_prefix", add);
     }
     Ok(map)
+}
+
+/// Whether every segment says what it is: no escapes, nothing empty, no dots.
+fn is_plain(path: &str) -> bool {
+    let mut segments = path.split('/').skip(1);
+    segments.all(|segment| !["", ".", ".."].contains(&segment))
+        && path.bytes().all(|b| b.is_ascii_graphic() && b != b'%')
 }
 
 /// `rewrite.path` for `rewrite ^/from/(.*)$ /to/$1 break`.

@@ -202,7 +202,8 @@ fn finish(
     // At the level of `http` it is the default for all.
     let levels = scope.0.len().saturating_sub(1);
     let nearer = Scope(scope.0[..levels].to_vec());
-    if let Some(dir) = nearer.find("client_max_body_size") {
+    // What answers by itself reads no body.
+    if let (Some(dir), true) = (nearer.find("client_max_body_size"), map.has("pool")) {
         match units::bytes(dir.arg(0)).filter(|bytes| *bytes > 0) {
             Some(bytes) => {
                 site.ledger.carry(dir);

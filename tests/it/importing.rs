@@ -48,6 +48,44 @@ fn what_is_imported_passes_the_check() {
 }
 
 #[test]
+fn what_tollgate_does_not_take_is_left_out_or_brought_within_its_bounds() {
+    let (code, yaml, said) = import(
+        "http {
+             large_client_header_buffers 64 64k;
+             upstream twice { server 10.0.0.1:80 weight=2; server 10.0.0.1; }
+             server {
+                 listen 8080;
+                 server_name a.org \u{fc}.org;
+                 client_max_body_size 1m;
+                 location /answer { return 200 ok; }
+                 location /odd-status { return 100; }
+                 location /odd-target { return 301 mailto:a; }
+                 location /odd//path/ { proxy_pass http://twice/; }
+                 location /%41/ { proxy_pass http://twice/; }
+                 location /pass/ { proxy_pass http://twice/; proxy_set_header Connection keep-alive; }
+             }
+             server { listen 8080; server_name b.org; location / { proxy_pass http://twice; } }
+         }",
+    );
+    assert_eq!(code, Some(0), "{said}");
+    let folder = tempfile::tempdir().expect("folder");
+    passes_the_check(folder.path(), &yaml);
+    for left in [
+        "odd-status",
+        "odd-target",
+        "odd//path",
+        "%41",
+        "\u{fc}.org",
+        "server 10.0.0.1;",
+    ] {
+        let is_comment = |line: &str| line.trim_start().starts_with('#');
+        let mut lines = yaml.lines().filter(|line| line.contains(left));
+        assert!(lines.next().is_some_and(is_comment), "{left}\n{yaml}");
+        assert!(lines.all(is_comment), "{left}\n{yaml}");
+    }
+}
+
+#[test]
 fn an_imported_edge_passes_the_check() {
     let folder = tempfile::tempdir().expect("folder");
     let at = |name: &str| folder.path().join(name).display().to_string();
