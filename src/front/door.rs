@@ -132,6 +132,7 @@ impl<H: Handler> Front<H> {
         tls: bool,
         shutdown: &ShutdownWatch,
     ) {
+        let client_text = session::address_text(client);
         let mut h1 = H1::new(conn);
         let mut fresh = true;
         loop {
@@ -147,6 +148,7 @@ impl<H: Handler> Front<H> {
             fresh = false;
             let from = session::Origin {
                 client,
+                client_text: client_text.clone(),
                 tls,
                 rules,
                 closing: *shutdown.borrow(),
@@ -183,6 +185,7 @@ impl<H: Handler> Front<H> {
         };
         // Pingora reads an address out of it, which it need not know.
         let digest = Arc::new(Digest::default());
+        let client_text = session::address_text(client);
         let streams = Arc::new(Streams::default());
         let mut shutdown = shutdown.clone();
         let (mut closing, mut malformed) = (*shutdown.borrow(), 0);
@@ -206,6 +209,7 @@ impl<H: Handler> Front<H> {
                 Ok(Some(H2Accept::Session(stream))) => {
                     let from = session::Origin {
                         client,
+                        client_text: client_text.clone(),
                         tls,
                         rules: self.rules(),
                         closing: false,

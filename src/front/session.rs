@@ -50,6 +50,7 @@ pub struct Whole<'a> {
 pub struct Session {
     head: Box<RequestHeader>,
     client: Option<SocketAddr>,
+    client_text: Option<HeaderValue>,
     tls: bool,
     rules: Arc<Rules>,
     link: Link,
@@ -91,6 +92,7 @@ impl Session {
         Self {
             head,
             client: from.client,
+            client_text: from.client_text.clone(),
             tls: from.tls,
             rules: Arc::clone(&from.rules),
             link,
@@ -108,6 +110,11 @@ impl Session {
     /// Who is at the other end of the connection, or was said to be by a proxy in front.
     pub fn client(&self) -> Option<SocketAddr> {
         self.client
+    }
+
+    /// The address of `client`, as a header says it.
+    pub fn client_text(&self) -> Option<&HeaderValue> {
+        self.client_text.as_ref()
     }
 
     /// Whether the connection is encrypted.
@@ -322,9 +329,17 @@ impl Session {
     }
 }
 
+/// An address without its port, as a header says it.
+pub(super) fn address_text(client: Option<SocketAddr>) -> Option<HeaderValue> {
+    let text = client?.ip().to_canonical().to_string();
+    HeaderValue::try_from(text).ok()
+}
+
 /// Where a request came from.
 pub(super) struct Origin {
     pub(super) client: Option<SocketAddr>,
+    /// The same as a header says it, made once a connection.
+    pub(super) client_text: Option<HeaderValue>,
     pub(super) tls: bool,
     pub(super) rules: Arc<Rules>,
     pub(super) closing: bool,

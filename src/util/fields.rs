@@ -11,6 +11,14 @@ pub struct Fields {
 }
 
 impl Fields {
+    /// None yet, and room for what most answers have.
+    pub fn with_room() -> Self {
+        Self {
+            values: String::with_capacity(256),
+            places: Vec::with_capacity(16),
+        }
+    }
+
     /// Sets a field. A value that no header can have is left out with its name.
     pub fn set(&mut self, name: &'static str, value: &str) {
         let start = self.values.len();
@@ -40,8 +48,9 @@ impl Fields {
                 break;
             }
         }
+        // Digits are text.
         self.values
-            .extend(digits[at..].iter().map(|digit| char::from(*digit)));
+            .push_str(std::str::from_utf8(&digits[at..]).unwrap_or_default());
         self.place(name, start);
     }
 
