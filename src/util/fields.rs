@@ -51,15 +51,18 @@ impl Fields {
         // Digits are text.
         self.values
             .push_str(std::str::from_utf8(&digits[at..]).unwrap_or_default());
-        self.place(name, start);
+        self.keep(name, start);
     }
 
     fn place(&mut self, name: &'static str, start: usize) {
         let plain = |byte: u8| byte == b'\t' || (byte >= b' ' && byte != 0x7f);
-        if !self.values.as_bytes()[start..].iter().copied().all(plain) {
-            self.values.truncate(start);
-            return;
+        match self.values.as_bytes()[start..].iter().copied().all(plain) {
+            true => self.keep(name, start),
+            false => self.values.truncate(start),
         }
+    }
+
+    fn keep(&mut self, name: &'static str, start: usize) {
         let range = start..self.values.len();
         match self.places.iter_mut().find(|(known, _)| *known == name) {
             Some(place) => place.1 = range,
