@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::header::HOST;
@@ -56,8 +57,8 @@ pub struct Session {
     link: Link,
     status: u16,
     body_sent: u64,
-    /// The process is on its way out: the connection ends with this answer.
-    closing: bool,
+    /// The process is on its way out: connections end with their answer.
+    closing: Arc<AtomicBool>,
 }
 
 #[expect(
@@ -98,7 +99,7 @@ impl Session {
             link,
             status: 0,
             body_sent: 0,
-            closing: from.closing,
+            closing: Arc::clone(&from.closing),
         }
     }
 
@@ -212,7 +213,7 @@ impl Session {
     pub fn begin(&mut self, head: ResponseHeader, own: &Fields) {
         self.status = head.status.as_u16();
         match &mut self.link {
-            Link::H1(h1) => h1.begin(&head, own, self.closing),
+            Link::H1(h1) => h1.begin(&head, own, self.closing.load(Ordering::Acquire)),
             Link::H2(h2) => h2.begin(head, own),
             Link::Away => {}
         }
@@ -225,8 +226,9 @@ impl Session {
     pub async fn answer(&mut self, answer: Whole<'_>) -> Result<(), ClientError> {
         self.status = answer.status.as_u16();
         self.body_sent += answer.body.len() as u64;
+        let closing = self.closing.load(Ordering::Acquire);
         match &mut self.link {
-            Link::H1(h1) => h1.answer(&self.rules, answer, self.closing).await,
+            Link::H1(h1) => h1.answer(&self.rules, answer, closing).await,
             Link::H2(h2) => h2.answer(&self.rules, answer).await,
             Link::Away => Ok(()),
         }
@@ -342,5 +344,5 @@ pub(super) struct Origin {
     pub(super) client_text: Option<HeaderValue>,
     pub(super) tls: bool,
     pub(super) rules: Arc<Rules>,
-    pub(super) closing: bool,
+    pub(super) closing: Arc<AtomicBool>,
 }
