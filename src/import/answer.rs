@@ -80,7 +80,12 @@ fn redirect(to: &str, status: &str, server: &Server<'_>) -> Option<Action> {
     };
     let scheme = if server.tls { "https" } else { "http" };
     let mut to = to.replacen("$scheme://", &format!("{scheme}://"), 1);
-    for variable in ["$host", "$server_name", "$http_host"] {
+    if to.contains("$hostname") {
+        return None;
+    }
+    // The request's host, whatever it is.
+    to = to.replacen("$host", "{host}", 1);
+    for variable in ["$server_name", "$http_host"] {
         if let Some(at) = to.find(variable) {
             // Only where there is but one host it can be.
             let only = match server.hosts.as_slice() {
@@ -96,9 +101,7 @@ fn redirect(to: &str, status: &str, server: &Server<'_>) -> Option<Action> {
     }
     let mut redirect = Map::default();
     redirect.put("to", to).put("status", status);
-    if keep_path {
-        redirect.put("keep_path", "true");
-    }
+    redirect.put("keep_path", if keep_path { "true" } else { "false" });
     let mut map = Map::default();
     map.put("redirect", redirect);
     Some(Action {

@@ -8,8 +8,10 @@ use super::yaml::{Item, Map, Yaml};
 pub(super) struct Server<'a> {
     pub(super) dir: &'a Dir,
     pub(super) listens: Vec<Listen<'a>>,
-    /// Globs on the host; none for a server without names.
+    /// Names, and `*.` before names; none for a server without names.
     pub(super) hosts: Vec<String>,
+    /// It has names, and none that could be carried over.
+    pub(super) is_unnamed: bool,
     pub(super) tls: bool,
     pub(super) is_default: bool,
 }
@@ -49,26 +51,33 @@ pub(super) fn server<'a>(
             dir: None,
         });
     }
-    let mut hosts = Vec::new();
+    let (mut hosts, mut lost, mut takes_none) = (Vec::new(), false, false);
     for names in dir.all("server_name") {
         ledger.carry(names);
         for name in &names.args {
             match name.as_str() {
-                "" | "_" => {}
-                name if name.starts_with('~') => comments.push(format!(
-                    "{}: the name {name} was left out: hosts are matched by globs",
-                    names.place
-                )),
-                name => match name.strip_prefix('.') {
-                    Some(rest) => hosts.extend([rest.to_owned(), format!("*.{rest}")]),
-                    None => hosts.push(name.to_ascii_lowercase()),
-                },
+                "" | "_" => takes_none = true,
+                name if name.trim_start_matches("*.").contains(['~', '*', '$']) => {
+                    lost = true;
+                    comments.push(format!(
+                        "{}: the name {name} was left out: hosts are names, or *. and a name",
+                        names.place
+                    ));
+                }
+                name => {
+                    let name = name.to_ascii_lowercase();
+                    match name.strip_prefix('.') {
+                        Some(rest) => hosts.extend([rest.to_owned(), format!("*.{rest}")]),
+                        None => hosts.push(name),
+                    }
+                }
             }
         }
     }
     Server {
         dir,
         listens,
+        is_unnamed: lost && hosts.is_empty() && !takes_none,
         hosts,
         tls,
         is_default,
@@ -99,14 +108,10 @@ fn address(text: &str) -> Option<String> {
 }
 
 impl Server<'_> {
-    /// How narrow its names are: exact ones go before `*.example.com` and that before `www.*`, longer before shorter.
+    /// How narrow its names are: exact ones go before `*.example.com`, longer before shorter.
     pub(super) fn rank(&self) -> (u8, std::cmp::Reverse<usize>) {
-        let class = |host: &String| match host.find('*') {
-            None => 0,
-            Some(0) => 1,
-            Some(_) => 2,
-        };
-        let widest = self.hosts.iter().map(class).max().unwrap_or(3);
+        let class = |host: &String| u8::from(host.contains('*'));
+        let widest = self.hosts.iter().map(class).max().unwrap_or(2);
         let shortest = self.hosts.iter().map(String::len).min().unwrap_or(0);
         (widest, std::cmp::Reverse(shortest))
     }
@@ -117,15 +122,6 @@ impl Server<'_> {
             (true, true) => true,
             (false, false) => self.hosts.iter().any(|host| other.hosts.contains(host)),
             _ => false,
-        }
-    }
-
-    /// The glob on the host, `None` without names.
-    pub(super) fn host(&self) -> Option<String> {
-        match self.hosts.as_slice() {
-            [] => None,
-            [only] => Some(only.clone()),
-            several => Some(format!("{{{}}}", several.join(","))),
         }
     }
 }

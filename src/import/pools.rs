@@ -38,6 +38,10 @@ impl<'a> Pools<'a> {
         }
     }
 
+    pub(super) fn is_upstream(&self, name: &str) -> bool {
+        self.upstreams.iter().any(|dir| dir.arg(0) == name)
+    }
+
     /// The pool behind `target` as it is used in `scope`.
     pub(super) fn get(
         &mut self,

@@ -142,12 +142,34 @@ const BY_ITSELF: &[(&str, &[&str])] = &[
     ("te", &[""]),
 ];
 
-/// `rewrite.request_headers`.
+/// Headers of the connection and the framing, which are not anybody's to change.
+const OF_THE_CONNECTION: &[&str] = &[
+    "connection",
+    "content-length",
+    "expect",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+const NOT_TO_CHANGE: &str = "it belongs to the connection, which Tollgate sees to";
+
+fn is_of_the_connection(name: &str) -> bool {
+    OF_THE_CONNECTION
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// `rewrite.request_headers`. `host` is the peer's own, where it has one: without being told otherwise nginx asks for that.
 pub(super) fn request_headers(
     dirs: &[&Dir],
+    host: Option<&str>,
     ledger: &mut Ledger,
     comments: &mut Vec<String>,
 ) -> Map {
+    let is_host = |dir: &Dir| dir.arg(0).eq_ignore_ascii_case("host");
     let (mut set, mut remove) = (Map::default(), Vec::new());
     for dir in dirs {
         let (name, value) = (dir.arg(0), dir.arg(1));
@@ -156,8 +178,15 @@ pub(super) fn request_headers(
             .find(|(known, _)| name.eq_ignore_ascii_case(known));
         if known.is_some_and(|(_, values)| values.contains(&value)) {
             ledger.carry(dir);
+        } else if is_of_the_connection(name) {
+            comments.extend(ledger.leave(dir, NOT_TO_CHANGE));
+        } else if let (true, "$proxy_host", Some(host)) = (is_host(dir), value, host) {
+            ledger.carry(dir);
+            set.put("Host", host);
         } else if value.contains('$') {
             comments.extend(ledger.leave(dir, "headers take no variables"));
+        } else if is_host(dir) && value.is_empty() {
+            comments.extend(ledger.leave(dir, "a request has a host"));
         } else if value.is_empty() {
             ledger.carry(dir);
             remove.push(name);
@@ -165,6 +194,12 @@ pub(super) fn request_headers(
             ledger.carry(dir);
             set.put(name, value);
         }
+    }
+    if let (Some(host), None) = (host, dirs.iter().find(|dir| is_host(dir)))
+        && host.contains(|c: char| c.is_ascii_alphabetic())
+        && !host.starts_with('[')
+    {
+        set.put("Host", host);
     }
     let mut map = Map::default();
     map.put_map("set", set);
@@ -184,7 +219,9 @@ pub(super) fn response_headers(
     let (mut add, mut remove) = (Map::default(), Vec::new());
     for dir in added {
         let (name, value) = (dir.arg(0), dir.arg(1));
-        if value.contains('$') {
+        if is_of_the_connection(name) {
+            comments.extend(ledger.leave(dir, NOT_TO_CHANGE));
+        } else if value.contains('$') {
             comments.extend(ledger.leave(dir, "headers take no variables"));
         } else if add.has(name) {
             comments.extend(ledger.leave(dir, "a header is added once"));
@@ -194,8 +231,13 @@ pub(super) fn response_headers(
         }
     }
     for dir in hidden {
-        ledger.carry(dir);
-        remove.push(dir.arg(0));
+        match is_of_the_connection(dir.arg(0)) {
+            true => comments.extend(ledger.leave(dir, NOT_TO_CHANGE)),
+            false => {
+                ledger.carry(dir);
+                remove.push(dir.arg(0));
+            }
+        }
     }
     let mut map = Map::default();
     map.put_map("add", add);

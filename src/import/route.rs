@@ -9,7 +9,7 @@ use super::reasons;
 use super::site::{self, Site};
 use super::tree::Dir;
 use super::units;
-use super::yaml::Map;
+use super::yaml::{Map, list};
 
 /// What became of a location.
 pub(super) enum Made {
@@ -24,13 +24,13 @@ pub(super) fn of_server<'a>(
     site: &mut Site<'a, '_>,
     server: &Server<'a>,
     scope: &Scope<'a>,
-    host: Option<&str>,
+    hosts: &[String],
 ) -> Option<Made> {
     let own = Scope(vec![server.dir.inside()]);
     let (action, dir) = direct(&own, server)?;
     site.ledger.carry(dir);
     let name = name(server, "");
-    Some(finish(site, scope, name, host, None, action))
+    Some(finish(site, scope, name, hosts, None, action))
 }
 
 /// A location, `all` being those of its server.
@@ -39,7 +39,7 @@ pub(super) fn of_location<'a>(
     server: &Server<'a>,
     location: &Location<'a>,
     all: &[Location<'a>],
-    host: Option<&str>,
+    hosts: &[String],
 ) -> Made {
     if mirrors(all).any(|mirror| mirror.arg(0) == location.path)
         && !location.scope.own("internal").is_empty()
@@ -53,7 +53,7 @@ pub(super) fn of_location<'a>(
     };
     site.ledger.carry(location.dir);
     let name = name(server, location.path);
-    let made = finish(site, &location.scope, name, host, path, action);
+    let made = finish(site, &location.scope, name, hosts, path, action);
     match made {
         Made::Route(name, mut comments, map) => {
             let inner = location.dir.inside();
@@ -86,7 +86,9 @@ fn action<'a>(
     }
     let path = location.glob()?;
     if let Some((action, dir)) = direct(&location.scope, server) {
-        site.ledger.carry(dir);
+        for dir in location.scope.own("default_type").into_iter().chain([dir]) {
+            site.ledger.carry(dir);
+        }
         return Ok((action, path));
     }
     let passes = location.scope.own("proxy_pass");
@@ -120,12 +122,20 @@ fn action<'a>(
     for dir in carried {
         site.ledger.carry(dir);
     }
+    if rewritten.has("strip_prefix") && !location.path.ends_with('/') {
+        comments.push(format!(
+            "{}: only whole segments are replaced, not the beginning of {}x",
+            location.dir.place, location.path
+        ));
+    }
     let mut rewrite = Map::default();
     rewrite.put_map("path", rewritten);
     let headers = location.scope.all("proxy_set_header");
+    // An upstream's name is nothing that its servers know.
+    let host = (!site.pools.is_upstream(&target.host)).then_some(target.host.as_str());
     rewrite.put_map(
         "request_headers",
-        proxy::request_headers(&headers, site.ledger, &mut comments),
+        proxy::request_headers(&headers, host, site.ledger, &mut comments),
     );
     let (added, hidden) = (
         location.scope.all("add_header"),
@@ -168,7 +178,7 @@ fn finish(
     site: &mut Site<'_, '_>,
     scope: &Scope<'_>,
     name: String,
-    host: Option<&str>,
+    hosts: &[String],
     path: Option<String>,
     action: Action,
 ) -> Made {
@@ -177,8 +187,10 @@ fn finish(
         map: does,
     } = action;
     let (mut map, mut matches) = (Map::default(), Map::default());
-    if let Some(host) = host {
-        matches.put("host", host);
+    match hosts {
+        [] => {}
+        [only] => drop(matches.put("host", only.as_str())),
+        several => drop(matches.put("host", list(several.iter().map(String::as_str)))),
     }
     if let Some(path) = path {
         matches.put("path", path);

@@ -41,6 +41,13 @@ pub(super) fn translate(top: &[Dir], ledger: &mut Ledger) -> Result<String, Stri
         ledger.carry(dir);
         servers.push(listen::server(dir, ledger, &mut notes));
     }
+    let first = default(&servers);
+    let (servers, nameless): (Vec<_>, Vec<_>) = servers
+        .into_iter()
+        .partition(|server| !server.is_unnamed || first == Some(server.dir.id));
+    for server in nameless {
+        notes.extend(ledger.leave(server.dir, "none of its names could be carried over"));
+    }
     let (mut servers, given_up) = side_by_side(servers);
     for (server, reason) in given_up {
         notes.extend(ledger.leave(server.dir, &reason));
@@ -73,12 +80,12 @@ pub(super) fn translate(top: &[Dir], ledger: &mut Ledger) -> Result<String, Stri
             .enumerate()
             .any(|(m, other)| m != n && wide(other));
         if default != Some(n) || (others_are_wide && !server.hosts.is_empty()) {
-            site.server(server, server.host(), inside, &mut routes);
+            site.server(server, &server.hosts, inside, &mut routes);
         }
     }
     if let Some(server) = default.and_then(|n| servers.get(n)) {
         let before = routes.len();
-        site.server(server, None, inside, &mut routes);
+        site.server(server, &[], inside, &mut routes);
         if let (Some(first), false) = (routes.get_mut(before), server.hosts.is_empty()) {
             first.comments.push(format!(
                 "for every host, as nginx has it: {} is the default server (server_name {})",
@@ -128,14 +135,14 @@ impl<'a> Site<'a, '_> {
     fn server(
         &mut self,
         server: &Server<'a>,
-        host: Option<String>,
+        hosts: &[String],
         http: &'a [Dir],
         routes: &mut Vec<Item>,
     ) {
         let scope = Scope(vec![server.dir.inside(), http]);
         let locations = in_order(&scope);
         let mut pending = Vec::new();
-        let whole = route::of_server(self, server, &scope, host.as_deref());
+        let whole = route::of_server(self, server, &scope, hosts);
         let answers_all = whole.is_some();
         if let Some(made) = whole {
             self.add(made, &mut pending, routes);
@@ -146,7 +153,7 @@ impl<'a> Site<'a, '_> {
                     self.ledger
                         .leave_location(location.dir, "the server answers before it gets here"),
                 ),
-                false => route::of_location(self, server, location, &locations, host.as_deref()),
+                false => route::of_location(self, server, location, &locations, hosts),
             };
             self.add(made, &mut pending, routes);
         }

@@ -27,55 +27,7 @@ fn yaml(text: &str) -> Value {
     serde_yaml::from_str(text).expect("YAML")
 }
 
-const EDGE: &str = r#"
-user www-data;
-worker_processes 4;
-error_log /var/log/nginx/error.log warn;
-events { worker_connections 1024; }
-http {
-    sendfile on;
-    access_log /var/log/nginx/access.log combined buffer=32k;
-    keepalive_timeout 65;
-    large_client_header_buffers 4 8k;
-    client_max_body_size 20m;
-    set_real_ip_from 10.0.0.0/8;
-    real_ip_header X-Forwarded-For;
-    limit_req_zone $binary_remote_addr zone=perip:10m rate=10r/s;
-    map $http_upgrade $connection_upgrade { default upgrade; '' close; }
-    upstream chat {
-        least_conn;
-        server 10.0.0.11:8000 weight=2 max_fails=3 fail_timeout=30s;
-        server 10.0.0.12:8000 max_fails=3 fail_timeout=30s max_conns=64;
-        server 10.0.0.13 down;
-        server 10.0.0.14 backup max_fails=3 fail_timeout=30s;
-        keepalive 32;
-    }
-    server { listen 80; server_name api.example.com; return 301 https://$host$request_uri; }
-    server {
-        listen 443 ssl http2 default_server;
-        server_name api.example.com;
-        ssl_certificate /etc/a.pem;
-        ssl_certificate_key /etc/a.key;
-        ssl_protocols TLSv1.2 TLSv1.3;
-        ssl_ciphers HIGH;
-        proxy_set_header Host $host;
-        location / { root /var/www; }
-        location /v1/ {
-            proxy_pass http://chat;
-            proxy_read_timeout 300s;
-            proxy_next_upstream error timeout http_503;
-            proxy_next_upstream_tries 2;
-            proxy_buffering off;
-            limit_req zone=perip burst=20 nodelay;
-            proxy_set_header X-Env prod;
-            proxy_set_header X-User $remote_user;
-            add_header X-Served-By tollgate always;
-        }
-        location = /healthz { return 200 "ok\n"; }
-        location /admin/ { auth_basic secret; proxy_pass http://chat; }
-    }
-}
-"#;
+const EDGE: &str = include_str!("../../tests/nginx/edge.conf");
 
 #[test]
 fn an_edge_is_carried_over() {
@@ -236,16 +188,77 @@ fn narrow_names_come_first_and_the_default_server_takes_the_rest() {
         .as_sequence()
         .expect("a list")
         .iter()
-        .map(|route| route["match"]["host"].as_str().unwrap_or("any"))
+        .map(|route| match &route["match"]["host"] {
+            Value::Sequence(hosts) => {
+                let hosts = hosts.iter().filter_map(Value::as_str);
+                hosts.collect::<Vec<_>>().join(" ")
+            }
+            host => host.as_str().unwrap_or("any").to_owned(),
+        })
         .collect();
     assert_eq!(
         hosts,
         [
-            "{a.example.com,b.example.com}",
+            "a.example.com b.example.com",
             "first.org",
             "*.example.com",
             "any"
         ]
+    );
+}
+
+#[test]
+fn a_server_whose_names_cannot_be_said_is_no_server_for_every_name() {
+    let (_, value) = imported(
+        "http { server { listen 80; server_name a.org; location / { proxy_pass http://10.0.0.1; } }
+         server { listen 80; server_name ~^x www.*; location / { proxy_pass http://10.0.0.2; } }
+         server { listen 80; server_name ~^y b.org; location / { proxy_pass http://10.0.0.3; } } }",
+    );
+    let routes = value["routes"].as_sequence().expect("a list");
+    let led: Vec<_> = routes
+        .iter()
+        .map(|route| (&route["match"]["host"], &route["pool"]))
+        .collect();
+    assert_eq!(
+        led,
+        [
+            (&yaml("b.org"), &yaml("10.0.0.3")),
+            (&Value::Null, &yaml("10.0.0.1"))
+        ]
+    );
+}
+
+#[test]
+fn a_peer_by_name_is_asked_for_its_own_host_unless_told_otherwise() {
+    for (inside, host) in [
+        ("proxy_pass https://api.x.org;", "api.x.org"),
+        (
+            "proxy_pass http://x.org:81; proxy_set_header Host $proxy_host;",
+            "\"x.org:81\"",
+        ),
+        (
+            "proxy_pass http://x.org; proxy_set_header host y.org;",
+            "y.org",
+        ),
+        ("proxy_pass http://x.org; proxy_set_header Host $host;", "~"),
+        ("proxy_pass http://10.0.0.1:8000;", "~"),
+        ("proxy_pass http://u;", "~"),
+    ] {
+        let value = server(&format!("location / {{ {inside} }}"));
+        let set = &value["routes"][0]["rewrite"]["request_headers"]["set"];
+        let set = set.get("Host").or(set.get("host"));
+        assert_eq!(set.unwrap_or(&Value::Null), &yaml(host), "{inside}");
+    }
+}
+
+#[test]
+fn headers_of_the_connection_are_left_to_tollgate() {
+    let value = server(
+        "location / { proxy_pass http://u; proxy_set_header Connection keep-alive; proxy_set_header Transfer-Encoding ''; proxy_set_header Host ''; proxy_hide_header Upgrade; add_header Keep-Alive x; add_header X-A b; }",
+    );
+    assert_eq!(
+        value["routes"][0]["rewrite"],
+        yaml("{ response_headers: { add: { X-A: b } } }")
     );
 }
 
@@ -321,7 +334,7 @@ fn redirects_and_answers_are_carried_over() {
         ),
         (
             "server_name a.org; return 308 https://$host/new;",
-            "{ name: a.org, redirect: { to: \"https://a.org/new\", status: 308 } }",
+            "{ name: a.org, redirect: { to: \"https://{host}/new\", status: 308, keep_path: false } }",
         ),
     ] {
         let value = server(inside);
@@ -330,7 +343,7 @@ fn redirects_and_answers_are_carried_over() {
     for inside in [
         "return 444;",
         "return 200 $host;",
-        "return 301 https://$host/;",
+        "return 301 https://$http_host/;",
     ] {
         assert_eq!(server(inside)["routes"], yaml("[]"), "{inside}");
     }

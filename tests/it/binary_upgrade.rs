@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
-use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -18,50 +17,10 @@ use crate::support::client::{self, ask};
 use crate::support::gate::{Gate, binary, pool};
 use crate::support::peer::{Peer, Wire};
 use crate::support::raw::{Raw, post};
+use crate::support::replace::{Process, successor, upgrade};
 use crate::support::{free_address, until};
 
 const SOCKET: &str = "upgrade_socket: ./upgrade.sock\n";
-
-/// A process that nobody here is the parent of; ends with the test.
-struct Process(u32);
-
-impl Process {
-    fn signal(&self, name: &str) -> bool {
-        Command::new("kill")
-            .args([&format!("-{name}"), &self.0.to_string()])
-            .stderr(std::process::Stdio::null())
-            .status()
-            .expect("kill runs")
-            .success()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.signal("KILL");
-    }
-}
-
-/// `tollgate upgrade` with the gate's configuration.
-async fn upgrade(gate: &Gate) -> Output {
-    let config = gate.config.clone();
-    let command = move || {
-        binary()
-            .args(["upgrade", "--config"])
-            .arg(config)
-            .output()
-            .expect("runs")
-    };
-    tokio::task::spawn_blocking(command).await.expect("runs")
-}
-
-/// The process that an upgrade said serves now.
-fn successor(output: &Output) -> Process {
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{output:?}");
-    let pid = said.split(' ').nth(1).and_then(|pid| pid.parse().ok());
-    Process(pid.unwrap_or_else(|| panic!("no process id in {said:?}")))
-}
 
 /// A peer whose streams wait for `finish` before they end; other requests are answered at once.
 async fn patient(finish: watch::Receiver<bool>) -> Peer {

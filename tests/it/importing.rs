@@ -1,6 +1,9 @@
 //! `tollgate import`: what it makes of nginx's files is a configuration, and works like nginx's.
 
+mod nginx;
+
 use std::fs;
+use std::path::Path;
 
 use crate::support::client;
 use crate::support::gate::{Gate, binary};
@@ -41,8 +44,43 @@ fn what_is_imported_passes_the_check() {
     assert!(said.contains("left out"), "{said}");
     assert!(yaml.contains("gzip on;  (Tollgate passes"), "{yaml}");
     let folder = tempfile::tempdir().expect("folder");
-    let file = folder.path().join("tollgate.yaml");
-    fs::write(&file, &yaml).expect("written");
+    passes_the_check(folder.path(), &yaml);
+}
+
+#[test]
+fn an_imported_edge_passes_the_check() {
+    let folder = tempfile::tempdir().expect("folder");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let own = rcgen::generate_simple_self_signed(vec!["api.example.com".to_owned()]);
+    let own = own.expect("a certificate");
+    fs::write(at("a.pem"), own.cert.pem()).expect("written");
+    fs::write(at("a.key"), own.signing_key.serialize_pem()).expect("written");
+    let conf = include_str!("../nginx/edge.conf")
+        .replace("/etc/a.", &at("a."))
+        .replace("/var/log/nginx/", &at(""))
+        // Also what this sample does not have.
+        .replace(
+            "location = /healthz",
+            "location /tls/ { proxy_pass https://api.example.org; proxy_ssl_verify on; allow 10.0.0.0/8; deny all; }
+             location /in/ { proxy_pass http://chat/out/; deny 10.0.0.1; mirror /copy; client_max_body_size 1m; }
+             location = /copy { internal; proxy_pass http://10.0.0.20:8000$request_uri; }
+             location /moved/ { return 308 https://$host/new/; }
+             location = /healthz",
+        )
+        .replace(
+            "server { listen 80; server_name api.example.com;",
+            "limit_conn_zone $binary_remote_addr zone=conns:10m;
+             server { listen [::]:8080; server_name .b.example.com c.example.com www.d.*; limit_conn conns 5; location / { proxy_pass http://chat; } }
+             server { listen 80; server_name api.example.com;",
+        );
+    let (code, yaml, said) = import(&conf);
+    assert_eq!(code, Some(0), "{said}");
+    passes_the_check(folder.path(), &yaml);
+}
+
+fn passes_the_check(folder: &Path, yaml: &str) {
+    let file = folder.join("tollgate.yaml");
+    fs::write(&file, yaml).expect("written");
     let checked = binary()
         .args(["check", "--config"])
         .arg(&file)

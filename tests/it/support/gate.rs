@@ -124,24 +124,7 @@ impl Gate {
                 .await
                 .expect("admin answers")
                 .text();
-            [
-                "tollgate_inflight_requests",
-                "tollgate_queue_requests",
-                "tollgate_queue_bytes",
-                "tollgate_queue_tokens",
-                "tollgate_peer_inflight_requests",
-                "tollgate_ratelimit_inflight_requests",
-                "tollgate_mirror_inflight_requests",
-            ]
-            .iter()
-            .all(|gauge| {
-                text.lines()
-                    .filter(|line| {
-                        line.starts_with(&format!("{gauge} "))
-                            || line.starts_with(&format!("{gauge}{{"))
-                    })
-                    .all(|line| line.ends_with(" 0"))
-            })
+            busy(&text).is_empty()
         })
         .await;
     }
@@ -211,6 +194,29 @@ impl Drop for Gate {
             eprintln!("--- tollgate's log ---\n{}", self.stderr());
         }
     }
+}
+
+/// Gauges that are not about requests, and so are not zero at rest.
+const STANDING: [&str; 6] = [
+    "tollgate_peer_up",
+    "tollgate_cache_entries",
+    "tollgate_cache_bytes",
+    "tollgate_cache_vectors",
+    "tollgate_embedder_ready",
+    "tollgate_config_generation",
+];
+
+/// Lines of a scrape whose gauges count something that runs.
+pub fn busy(scrape: &str) -> Vec<&str> {
+    let is_gauge = |name: &str| scrape.contains(&format!("# TYPE {name} gauge\n"));
+    scrape
+        .lines()
+        .filter(|line| line.starts_with("tollgate_") && !line.ends_with(" 0"))
+        .filter(|line| {
+            let name = line.split(['{', ' ']).next().unwrap_or(line);
+            is_gauge(name) && !STANDING.contains(&name)
+        })
+        .collect()
 }
 
 /// The binary under test.

@@ -11,6 +11,7 @@ pub mod gate;
 pub mod peer;
 pub mod raw;
 pub mod recorded;
+pub mod replace;
 pub mod strict;
 
 use std::future::Future;
