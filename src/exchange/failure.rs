@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use pingora::Error;
+use pingora::{Error, ErrorType};
 
 /// Why an exchange with a peer failed. Says enough to decide on a retry and on the status for the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +54,23 @@ impl fmt::Display for Failure {
 
 fn describe(error: &Error) -> String {
     match &error.context {
+        Some(context) if *error.etype() == ErrorType::TLSHandshakeFailure => {
+            handshake(context.as_str())
+        }
         Some(context) => format!("{}: {}", error.etype().as_str(), context.as_str()),
         None => error.etype().as_str().to_owned(),
+    }
+}
+
+/// Why a handshake failed: the cause alone, which Pingora names last.
+fn handshake(context: &str) -> String {
+    let cause = context
+        .rsplit_once("cause: ")
+        .map_or(context, |(_, why)| why);
+    let cause = cause.rsplit_once(", SNI: ").map_or(cause, |(why, _)| why);
+    // rustls's word for bytes that are no TLS.
+    match cause.contains("InvalidContentType") {
+        true => "what it answers to a TLS handshake is not TLS".to_owned(),
+        false => format!("TLS: {cause}"),
     }
 }

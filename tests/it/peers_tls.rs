@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::client;
 use crate::support::gate::{Gate, pool};
+use crate::support::peer::Peer;
 use crate::support::raw::Raw;
 use authority::Authority;
 use server::{Seen, Server, full, mirror};
@@ -64,11 +65,22 @@ async fn a_peer_that_somebody_else_vouches_for_gets_no_request_and_the_log_says_
         let answer = client::ask(gate.address, "x", &[]).await;
         assert_eq!(answer.status, 503, "{}", answer.text());
         let log = gate.stderr();
-        assert!(log.contains("UnknownIssuer"), "{log}");
+        let why = "cannot connect: TLS: invalid peer certificate: UnknownIssuer\n";
+        assert!(log.contains(why), "{log}");
         assert!(log.contains(&server.address.to_string()), "{log}");
         gate.is_at_rest().await;
     }
     assert_eq!(server.seen(), []);
+}
+
+#[tokio::test]
+async fn a_peer_that_speaks_no_tls_is_told_from_one_that_is_not_believed() {
+    let peer = Peer::start(|mut wire, _| async move { wire.json(400, "{}").await }).await;
+    let tls = pool(&[peer.address], "    tls: on\n");
+    let gate = Gate::start(&tls).await;
+    assert_eq!(client::ask(gate.address, "x", &[]).await.status, 503);
+    let log = gate.stderr();
+    assert!(log.contains("to a TLS handshake is not TLS"), "{log}");
 }
 
 #[tokio::test]
