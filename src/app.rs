@@ -79,9 +79,10 @@ pub fn run(path: &Path, upgrade: bool) -> Result<(), Error> {
 
     let proxy = Arc::new(Proxy::new(Arc::clone(&live), Arc::clone(&client)));
     let crowd = Arc::new(Crowd::default());
+    let draining = drain::Draining::default();
     for (address, rules) in &snapshot.listeners {
         let (proxy, crowd) = (Arc::clone(&proxy), Arc::clone(&crowd));
-        let front = Front::new(proxy, *address, Arc::clone(rules), crowd);
+        let front = Front::new(proxy, *address, Arc::clone(rules), crowd, draining.flag());
         let mut front = Service::new("front".to_owned(), front);
         // What is read goes into buffers of our own.
         front.add_listener(
@@ -89,7 +90,6 @@ pub fn run(path: &Path, upgrade: bool) -> Result<(), Error> {
         );
         server.add_service(front).add_dependency(&given);
     }
-    let draining = drain::Draining::default();
     if let Some(address) = config.admin {
         let admin = Admin::new(Arc::clone(&live), draining.flag());
         let mut admin = Service::new("admin".to_owned(), admin);

@@ -14,6 +14,7 @@ use crate::util::hash;
 pub struct Peer {
     label: Arc<str>,
     addr: SocketAddr,
+    addr_text: Arc<str>,
     id: u64,
     settings: Settings,
     live: Arc<Live>,
@@ -54,6 +55,7 @@ impl Peer {
         Self {
             label,
             addr,
+            addr_text: addr.to_string().into(),
             id,
             settings,
             live,
@@ -65,6 +67,7 @@ impl Peer {
         Self {
             label: Arc::clone(&self.label),
             addr: self.addr,
+            addr_text: Arc::clone(&self.addr_text),
             id: self.id,
             settings,
             live: Arc::clone(&self.live),
@@ -79,6 +82,11 @@ impl Peer {
     /// Where to connect.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// `addr` as text.
+    pub fn addr_text(&self) -> &Arc<str> {
+        &self.addr_text
     }
 
     /// Requests in flight.

@@ -4,35 +4,41 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
+use http::request::Parts;
+use http::{HeaderValue, Uri};
 use pingora::http::RequestHeader;
 
-/// Headers that belong to one connection (RFC 9110, 7.6.1), besides those that `Connection` names.
-const HOP_BY_HOP: [HeaderName; 7] = [
-    CONNECTION,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
-
 /// Not in the `http` crate's constants.
-const KEEP_ALIVE: &str = "keep-alive";
-const PROXY_CONNECTION: &str = "proxy-connection";
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Whether a header belongs to one connection (RFC 9110, 7.6.1), whatever `Connection` names.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    // Names that the `http` crate knows compare as numbers; only the last two as text.
+    [
+        &CONNECTION,
+        &PROXY_AUTHENTICATE,
+        &PROXY_AUTHORIZATION,
+        &TE,
+        &TRAILER,
+        &TRANSFER_ENCODING,
+        &UPGRADE,
+        &KEEP_ALIVE,
+        &PROXY_CONNECTION,
+    ]
+    .contains(&name)
+}
 
 /// The headers to remove from a message with these headers: hop-by-hop ones and those named by `Connection`. A sender
 /// cannot name what a message does not work without: its framing and its host.
 pub fn strip_hop_by_hop(headers: &HeaderMap) -> Vec<HeaderName> {
-    let mut names: Vec<HeaderName> = HOP_BY_HOP
-        .iter()
-        .filter(|name| headers.contains_key(*name))
+    let mut names: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_hop_by_hop(name))
         .cloned()
         .collect();
-    for name in [KEEP_ALIVE, PROXY_CONNECTION] {
-        if headers.contains_key(name) {
-            names.push(HeaderName::from_static(name));
-        }
+    if !names.contains(&CONNECTION) {
+        return names;
     }
     for value in headers.get_all(CONNECTION) {
         let Ok(value) = value.to_str() else { continue };
@@ -53,20 +59,19 @@ pub fn strip_hop_by_hop(headers: &HeaderMap) -> Vec<HeaderName> {
 /// target without scheme and host.
 ///
 /// `body` is the exact length of a body that is held whole, or `None` for one that is passed on as it comes.
-pub fn upstream_head(client: &RequestHeader, body: Option<usize>) -> Box<RequestHeader> {
-    let mut head = client.clone();
+pub fn upstream_head(client: &RequestHeader, body: Option<usize>) -> Parts {
+    let (mut head, ()) = http::Request::new(()).into_parts();
+    head.method = client.method.clone();
+    head.uri = client.uri.clone();
+    head.headers = client.headers.clone();
     let chunked = body.is_none() && head.headers.contains_key(TRANSFER_ENCODING);
     for name in strip_hop_by_hop(&client.headers) {
-        head.remove_header(&name);
+        head.headers.remove(&name);
     }
-    head.remove_header(&EXPECT);
-    if !matches!(client.raw_path(), [b'/' | b'?', ..] | b"*") {
-        let target = client
-            .uri
-            .path_and_query()
-            .map_or("/", |target| target.as_str());
-        // It was parsed out of a valid target.
-        let _ = head.set_raw_path(target.as_bytes());
+    head.headers.remove(EXPECT);
+    if client.uri.authority().is_some() {
+        let target = client.uri.path_and_query().cloned();
+        head.uri = target.map_or(Uri::from_static("/"), Uri::from);
     }
     match body {
         Some(length)
@@ -74,8 +79,8 @@ pub fn upstream_head(client: &RequestHeader, body: Option<usize>) -> Box<Request
                 || client.headers.contains_key(CONTENT_LENGTH)
                 || has_body_framing(client) =>
         {
-            // A number is always a valid header value.
-            let _ = head.insert_header(CONTENT_LENGTH, length.to_string());
+            head.headers
+                .insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
         Some(_) => {}
         None if chunked
@@ -83,20 +88,22 @@ pub fn upstream_head(client: &RequestHeader, body: Option<usize>) -> Box<Request
                 && !head.headers.contains_key(CONTENT_LENGTH)
                 && may_have_body(client)) =>
         {
-            let _ = head.insert_header(TRANSFER_ENCODING, "chunked");
+            let chunked = HeaderValue::from_static("chunked");
+            head.headers.insert(TRANSFER_ENCODING, chunked);
         }
         None => {
             // Lengths that agree were accepted as one; the peer gets one.
             if let Some(length) = head.headers.get(CONTENT_LENGTH).cloned() {
                 let first = length.as_bytes().split(|byte| *byte == b',').next();
-                if let Some(Ok(length)) = first.map(std::str::from_utf8) {
-                    let _ = head.insert_header(CONTENT_LENGTH, length.trim());
+                if let Some(Ok(length)) =
+                    first.map(|first| HeaderValue::from_bytes(first.trim_ascii()))
+                {
+                    head.headers.insert(CONTENT_LENGTH, length);
                 }
             }
         }
     }
-    head.set_version(http::Version::HTTP_11);
-    Box::new(head)
+    head
 }
 
 /// Whether a head made by [`upstream_head`] says that a body follows.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use pingora::apps::ServerApp;
@@ -46,21 +46,26 @@ pub struct Front<H> {
     /// The rules that the listener began with.
     first: Arc<Rules>,
     crowd: Arc<Crowd>,
+    /// Set once the process is on its way out.
+    closing: Arc<AtomicBool>,
 }
 
 impl<H: Handler> Front<H> {
-    /// Gives the requests that come on `listener` to `handler`. Connections are counted in `crowd`.
+    /// Gives the requests that come on `listener` to `handler`. Connections are counted in `crowd`, and end
+    /// with their answers once `closing` is set.
     pub fn new(
         handler: Arc<H>,
         listener: SocketAddr,
         first: Arc<Rules>,
         crowd: Arc<Crowd>,
+        closing: Arc<AtomicBool>,
     ) -> Self {
         Self {
             handler,
             listener,
             first,
             crowd,
+            closing,
         }
     }
 
@@ -104,7 +109,7 @@ impl<H: Handler> Front<H> {
                 }
                 Ok(accepted) => {
                     let conn = Conn::new(accepted.stream);
-                    self.serve_h1(conn, client, true, shutdown).await;
+                    self.serve_h1(conn, client, true).await;
                 }
                 Err(refused) => {
                     log::debug!("{}: {refused}", self.listener);
@@ -120,18 +125,13 @@ impl<H: Handler> Front<H> {
                     self.serve_h2(stream, client, false, shutdown).await;
                 }
             }
-            Some(false) => self.serve_h1(conn, client, false, shutdown).await,
+            Some(false) => self.serve_h1(conn, client, false).await,
             None => {}
         }
     }
 
-    async fn serve_h1(
-        &self,
-        conn: Conn,
-        client: Option<SocketAddr>,
-        tls: bool,
-        shutdown: &ShutdownWatch,
-    ) {
+    async fn serve_h1(&self, conn: Conn, client: Option<SocketAddr>, tls: bool) {
+        let client_text = session::address_text(client);
         let mut h1 = H1::new(conn);
         let mut fresh = true;
         loop {
@@ -147,9 +147,10 @@ impl<H: Handler> Front<H> {
             fresh = false;
             let from = session::Origin {
                 client,
+                client_text: client_text.clone(),
                 tls,
                 rules,
-                closing: *shutdown.borrow(),
+                closing: Arc::clone(&self.closing),
             };
             let mut session = Session::over_h1(head, h1, &from);
             self.handler.handle(&mut session).await;
@@ -183,6 +184,7 @@ impl<H: Handler> Front<H> {
         };
         // Pingora reads an address out of it, which it need not know.
         let digest = Arc::new(Digest::default());
+        let client_text = session::address_text(client);
         let streams = Arc::new(Streams::default());
         let mut shutdown = shutdown.clone();
         let (mut closing, mut malformed) = (*shutdown.borrow(), 0);
@@ -206,9 +208,10 @@ impl<H: Handler> Front<H> {
                 Ok(Some(H2Accept::Session(stream))) => {
                     let from = session::Origin {
                         client,
+                        client_text: client_text.clone(),
                         tls,
                         rules: self.rules(),
-                        closing: false,
+                        closing: Arc::clone(&self.closing),
                     };
                     let handler = Arc::clone(&self.handler);
                     let running = Streams::begin(&streams);

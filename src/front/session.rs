@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::header::HOST;
@@ -50,13 +51,14 @@ pub struct Whole<'a> {
 pub struct Session {
     head: Box<RequestHeader>,
     client: Option<SocketAddr>,
+    client_text: Option<HeaderValue>,
     tls: bool,
     rules: Arc<Rules>,
     link: Link,
     status: u16,
     body_sent: u64,
-    /// The process is on its way out: the connection ends with this answer.
-    closing: bool,
+    /// The process is on its way out: connections end with their answer.
+    closing: Arc<AtomicBool>,
 }
 
 #[expect(
@@ -91,12 +93,13 @@ impl Session {
         Self {
             head,
             client: from.client,
+            client_text: from.client_text.clone(),
             tls: from.tls,
             rules: Arc::clone(&from.rules),
             link,
             status: 0,
             body_sent: 0,
-            closing: from.closing,
+            closing: Arc::clone(&from.closing),
         }
     }
 
@@ -108,6 +111,11 @@ impl Session {
     /// Who is at the other end of the connection, or was said to be by a proxy in front.
     pub fn client(&self) -> Option<SocketAddr> {
         self.client
+    }
+
+    /// The address of `client`, as a header says it.
+    pub fn client_text(&self) -> Option<&HeaderValue> {
+        self.client_text.as_ref()
     }
 
     /// Whether the connection is encrypted.
@@ -205,7 +213,7 @@ impl Session {
     pub fn begin(&mut self, head: ResponseHeader, own: &Fields) {
         self.status = head.status.as_u16();
         match &mut self.link {
-            Link::H1(h1) => h1.begin(&head, own, self.closing),
+            Link::H1(h1) => h1.begin(&head, own, self.closing.load(Ordering::Acquire)),
             Link::H2(h2) => h2.begin(head, own),
             Link::Away => {}
         }
@@ -218,8 +226,9 @@ impl Session {
     pub async fn answer(&mut self, answer: Whole<'_>) -> Result<(), ClientError> {
         self.status = answer.status.as_u16();
         self.body_sent += answer.body.len() as u64;
+        let closing = self.closing.load(Ordering::Acquire);
         match &mut self.link {
-            Link::H1(h1) => h1.answer(&self.rules, answer, self.closing).await,
+            Link::H1(h1) => h1.answer(&self.rules, answer, closing).await,
             Link::H2(h2) => h2.answer(&self.rules, answer).await,
             Link::Away => Ok(()),
         }
@@ -322,10 +331,18 @@ impl Session {
     }
 }
 
+/// An address without its port, as a header says it.
+pub(super) fn address_text(client: Option<SocketAddr>) -> Option<HeaderValue> {
+    let text = client?.ip().to_canonical().to_string();
+    HeaderValue::try_from(text).ok()
+}
+
 /// Where a request came from.
 pub(super) struct Origin {
     pub(super) client: Option<SocketAddr>,
+    /// The same as a header says it, made once a connection.
+    pub(super) client_text: Option<HeaderValue>,
     pub(super) tls: bool,
     pub(super) rules: Arc<Rules>,
-    pub(super) closing: bool,
+    pub(super) closing: Arc<AtomicBool>,
 }

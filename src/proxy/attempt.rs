@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
+use http::header::ACCEPT_ENCODING;
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::Proxy;
@@ -160,10 +161,10 @@ impl Proxy {
         let mut head = upstream_head(session.head(), body);
         if body.is_some() {
             // The tee reads answers; compressed ones would be closed to it.
-            head.remove_header("accept-encoding");
+            head.headers.remove(ACCEPT_ENCODING);
         }
         introduce(&mut head, session, ctx)?;
-        Ok(head)
+        Ok(Box::new(RequestHeader::from(head)))
     }
 }
 

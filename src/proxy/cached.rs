@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use pingora::http::RequestHeader;
 
+use super::collect::Collected;
 use super::ctx::Ctx;
 use super::respond;
 use super::stop::Stop;
@@ -37,7 +38,7 @@ pub(super) struct Fill {
     ttl: Option<Duration>,
     content_type: String,
     streamed: bool,
-    body: Option<Vec<u8>>,
+    body: Option<Collected>,
 }
 
 /// Looks for an answer to `view` and, if there is one, gives it to the client.
@@ -196,6 +197,13 @@ const VARIANTS: [&str; 5] = [
 /// All that the headers say under these names: the same text only for the same values.
 fn said(head: &RequestHeader, names: &[&str]) -> String {
     let mut said = String::new();
+    if !head
+        .headers
+        .keys()
+        .any(|name| names.contains(&name.as_str()))
+    {
+        return said;
+    }
     for name in names {
         for value in head.headers.get_all(*name) {
             // A line feed cannot be part of an escaped value.
@@ -310,18 +318,18 @@ impl Fill {
         if status == 200 && !encoded {
             self.streamed = content_type.starts_with("text/event-stream");
             self.content_type = content_type.to_owned();
-            self.body = Some(Vec::new());
+            self.body = Some(Collected::default());
         }
     }
 
     /// A part of it.
-    pub(super) fn part(&mut self, part: &[u8]) {
+    pub(super) fn part(&mut self, part: &Bytes) {
         let Some(body) = &mut self.body else { return };
         if (body.len() + part.len()) as u64 > self.cache.config().max_entry_bytes {
             self.body = None;
             events::cache_write_skipped("too_large");
         } else {
-            body.extend_from_slice(part);
+            body.push(part);
         }
     }
 
@@ -339,7 +347,7 @@ impl Fill {
             endpoint: self.endpoint.name(),
             streamed: self.streamed,
             content_type: self.content_type,
-            body: Bytes::from(body),
+            body: body.into_own(),
             input_tokens: usage.input_tokens,
             output_tokens: usage.output_tokens,
             model: model.to_owned(),

@@ -18,6 +18,7 @@ use crate::route::{Action, Route, normal_path};
 use crate::state::{Pool, Snapshot};
 use crate::util::client_address::client_address;
 use crate::util::fields::Fields;
+use crate::util::hex;
 
 /// One request.
 pub(super) struct Ctx {
@@ -50,7 +51,7 @@ pub(super) struct Record {
     pub(super) response_model: Option<String>,
     pub(super) stream: bool,
     pub(super) error_type: &'static str,
-    pub(super) upstream: Option<String>,
+    pub(super) upstream: Option<Arc<str>>,
     pub(super) attempts: u32,
     pub(super) usage: Option<Usage>,
     pub(super) finish_reason: Option<String>,
@@ -88,7 +89,7 @@ impl Ctx {
             client: None,
             route: None,
             record: Record::default(),
-            own: Fields::default(),
+            own: Fields::with_room(),
         }
     }
 
@@ -115,7 +116,12 @@ impl Ctx {
             .and_then(|id| id.to_str().ok())
         {
             Some(id) if !id.is_empty() && id.len() <= 128 => id.to_owned(),
-            _ => format!("req_{:032x}", fastrand::u128(..)),
+            _ => {
+                let mut id = String::with_capacity(36);
+                id.push_str("req_");
+                hex::push(fastrand::u128(..), 32, &mut id);
+                id
+            }
         };
         let path = normal_path(head.uri.path());
         let meaningless = path.is_none();

@@ -89,7 +89,7 @@ impl Proxy {
             }
             let address = lease.addr();
             ctx.record.attempts += 1;
-            ctx.record.upstream = Some(address.to_string());
+            ctx.record.upstream = Some(Arc::clone(lease.peer().addr_text()));
             ctx.overhead_ends("proxied");
             let since = *first_attempt.get_or_insert_with(Instant::now);
             match self.attempt(session, ctx, outgoing, lease, since).await? {

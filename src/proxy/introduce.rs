@@ -1,16 +1,15 @@
 //! What a peer is told of the client, and what is kept from it.
 
-use std::io::Write;
-use std::net::IpAddr;
-
-use http::header::HOST;
+use http::header::{AUTHORIZATION, HOST};
+use http::request::Parts;
+use http::{HeaderMap, Uri};
 use http::{HeaderName, HeaderValue};
-use pingora::http::RequestHeader;
 
 use super::ctx::Ctx;
 use super::edge;
 use super::stop::Stop;
 use crate::front::Session;
+use crate::llm::error::ApiError;
 use crate::util::traceparent::{Trace, trace};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -19,6 +18,13 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// Where clients present their keys.
+const KEYS: [HeaderName; 3] = [
+    AUTHORIZATION,
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+];
 
 /// What else proxies say of clients. Peers that go by these must not hear them from the client itself.
 const CLAIMS: [HeaderName; 4] = [
@@ -33,73 +39,72 @@ const CLAIMS: [HeaderName; 4] = [
 ///
 /// # Errors
 /// The path is none that the route may change.
-pub(super) fn introduce(
-    head: &mut RequestHeader,
-    session: &Session,
-    ctx: &mut Ctx,
-) -> Result<(), Stop> {
+pub(super) fn introduce(head: &mut Parts, session: &Session, ctx: &mut Ctx) -> Result<(), Stop> {
     if ctx.client.is_some() {
         // The key was for us; a peer has no business with it.
-        for name in ["authorization", "x-api-key", "x-goog-api-key"] {
-            head.remove_header(name);
+        for name in &KEYS {
+            head.headers.remove(name);
         }
     }
     if !head.headers.contains_key(HOST)
         && let Some(host) = host(session)
     {
         // HTTP/2 clients say it elsewhere, and HTTP/1.1 peers must be told.
-        let _ = head.insert_header(HOST, host);
+        head.headers.insert(HOST, host);
     }
-    // Generated or checked to be a header value; so are all that follow.
-    let _ = head.insert_header(X_REQUEST_ID, ctx.request_id.as_str());
-    forwarded(head, session, ctx);
-    traced(head, ctx);
+    let headers = &mut head.headers;
+    if let Ok(id) = HeaderValue::from_str(&ctx.request_id) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+    forwarded(headers, session, ctx);
+    traced(headers, ctx);
     let Some(route) = &ctx.route else {
         return Ok(());
     };
-    if let Some(target) = edge::target(head, route)? {
-        let _ = head.set_raw_path(target.as_bytes());
+    if let Some(target) = edge::target(session.head(), route)? {
+        let unusable = |_| ApiError::bad_request("the path cannot be rewritten", None);
+        head.uri = Uri::try_from(target).map_err(unusable)?;
     }
     let edits = &route.rewrite.request;
     if edits.is_empty() {
         return Ok(());
     }
     for name in edits.removed() {
-        head.remove_header(name);
+        head.headers.remove(name);
     }
     for (name, value) in edits.set() {
-        let _ = head.insert_header(name.clone(), value.clone());
+        head.headers.insert(name.clone(), value.clone());
     }
     for (name, value) in edits.added() {
-        let _ = head.append_header(name.clone(), value.clone());
+        head.headers.append(name.clone(), value.clone());
     }
     Ok(())
 }
 
-fn forwarded(head: &mut RequestHeader, session: &Session, ctx: &Ctx) {
-    if let Some(address) = session.client() {
+fn forwarded(headers: &mut HeaderMap, session: &Session, ctx: &Ctx) {
+    if let Some(from) = session.client_text() {
         // Whom the connection is from: who that speaks for stands before it.
-        let from = chain(head, address.ip().to_canonical());
-        let _ = head.insert_header(X_FORWARDED_FOR, from);
+        let chain = chain(headers, from);
+        headers.insert(X_FORWARDED_FOR, chain);
     }
     if !ctx.behind_proxy {
         for name in &CLAIMS {
-            head.remove_header(name);
+            headers.remove(name);
         }
     }
-    let kept = |head: &RequestHeader, name| ctx.behind_proxy && head.headers.contains_key(name);
-    if !kept(head, X_FORWARDED_PROTO) {
+    let kept = |headers: &HeaderMap, name| ctx.behind_proxy && headers.contains_key(name);
+    if !kept(headers, X_FORWARDED_PROTO) {
         let scheme = match session.is_tls() {
             true => "https",
             false => "http",
         };
-        let _ = head.insert_header(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
     }
-    if !kept(head, X_FORWARDED_HOST) {
+    if !kept(headers, X_FORWARDED_HOST) {
         match host(session) {
-            Some(host) => drop(head.insert_header(X_FORWARDED_HOST, host)),
-            None => drop(head.remove_header(&X_FORWARDED_HOST)),
-        }
+            Some(host) => headers.insert(X_FORWARDED_HOST, host),
+            None => headers.remove(X_FORWARDED_HOST),
+        };
     }
 }
 
@@ -113,35 +118,31 @@ fn host(session: &Session) -> Option<HeaderValue> {
 }
 
 /// The list of those who asked, with `last` at its end.
-fn chain(head: &RequestHeader, last: IpAddr) -> HeaderValue {
+fn chain(headers: &HeaderMap, last: &HeaderValue) -> HeaderValue {
+    if !headers.contains_key(X_FORWARDED_FOR) {
+        return last.clone();
+    }
     let mut known = Vec::new();
-    for value in head.headers.get_all(X_FORWARDED_FOR) {
+    for value in headers.get_all(X_FORWARDED_FOR) {
         known.extend_from_slice(value.as_bytes());
         known.extend_from_slice(b", ");
     }
-    if known.is_empty() {
-        let mut text = [0_u8; 48];
-        let mut rest = &mut text[..];
-        // The longest address has 45 characters.
-        let _ = write!(rest, "{last}");
-        let length = 48 - rest.len();
-        return HeaderValue::from_bytes(&text[..length])
-            .unwrap_or(HeaderValue::from_static("unknown"));
-    }
-    let _ = write!(known, "{last}");
-    HeaderValue::from_maybe_shared(bytes::Bytes::from(known))
-        .unwrap_or(HeaderValue::from_static("unknown"))
+    known.extend_from_slice(last.as_bytes());
+    // Made of header values.
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(known)).unwrap_or_else(|_| last.clone())
 }
 
-fn traced(head: &mut RequestHeader, ctx: &mut Ctx) {
+fn traced(headers: &mut HeaderMap, ctx: &mut Ctx) {
     // Every attempt and every copy belongs to one trace.
     let ids = || {
         *ctx.trace_ids
             .get_or_insert_with(|| (fastrand::u128(..), fastrand::u64(..)))
     };
-    let values = head.headers.get_all(TRACEPARENT).iter();
-    if let Trace::Begun(_, value) = trace(values.map(HeaderValue::as_bytes), ids) {
-        let _ = head.insert_header(TRACEPARENT, value);
-        head.remove_header(&TRACESTATE);
+    let values = headers.get_all(TRACEPARENT).iter();
+    if let Trace::Begun(_, value) = trace(values.map(HeaderValue::as_bytes), ids)
+        && let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(value))
+    {
+        headers.insert(TRACEPARENT, value);
+        headers.remove(TRACESTATE);
     }
 }

@@ -10,6 +10,7 @@
 mod admission;
 mod attempt;
 mod cached;
+mod collect;
 mod ctx;
 mod dispatch;
 mod edge;

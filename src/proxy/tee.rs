@@ -8,6 +8,7 @@ use pingora::http::ResponseHeader;
 
 use super::admission::Held;
 use super::cached::Fill;
+use super::collect::Collected;
 use crate::balance::Lease;
 use crate::llm::answer::AnswerFacts;
 use crate::llm::meter::StreamMeter;
@@ -39,7 +40,7 @@ enum Kind {
     Stream(Box<StreamMeter>),
     Json {
         endpoint: Endpoint,
-        body: Vec<u8>,
+        body: Collected,
         whole: bool,
         facts: Option<AnswerFacts>,
     },
@@ -111,7 +112,7 @@ impl Tee {
             } else {
                 Kind::Json {
                     endpoint,
-                    body: Vec::new(),
+                    body: Collected::default(),
                     whole: true,
                     facts: None,
                 }
@@ -147,7 +148,7 @@ impl Tee {
                 progress(0);
                 *whole = *whole && body.len() + part.len() <= MOST_JSON;
                 if *whole {
-                    body.extend_from_slice(part);
+                    body.push(part);
                 }
             }
         }
@@ -182,7 +183,7 @@ impl Tee {
             facts,
         } = &mut self.kind
         {
-            *facts = Some(AnswerFacts::of(*endpoint, body));
+            *facts = Some(AnswerFacts::of(*endpoint, body.as_slice()));
         }
         let success = (200..300).contains(&self.status);
         let usage = self.usage();

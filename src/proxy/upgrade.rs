@@ -1,8 +1,9 @@
 //! Upgraded connections: WebSocket, and whatever else a client and a peer agree upon.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::UPGRADE;
+use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderValue, Method, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 
@@ -44,7 +45,7 @@ impl Proxy {
             return Err(ApiError::upstream_broke(why).into());
         };
         ctx.record.attempts = 1;
-        ctx.record.upstream = Some(lease.addr().to_string());
+        ctx.record.upstream = Some(Arc::clone(lease.peer().addr_text()));
         ctx.overhead_ends("proxied");
         let began = Instant::now();
         let head = peer_head(session, ctx)?;
@@ -95,11 +96,12 @@ impl Proxy {
 fn peer_head(session: &Session, ctx: &mut Ctx) -> Result<Box<RequestHeader>, Stop> {
     let mut head = upstream_head(session.head(), Some(0));
     if let Some(protocol) = session.head().headers.get(UPGRADE) {
-        let _ = head.insert_header(UPGRADE, protocol.clone());
-        let _ = head.insert_header("connection", HeaderValue::from_static("upgrade"));
+        let upgrade = HeaderValue::from_static("upgrade");
+        head.headers.insert(UPGRADE, protocol.clone());
+        head.headers.insert(CONNECTION, upgrade);
     }
     introduce(&mut head, session, ctx)?;
-    Ok(head)
+    Ok(Box::new(RequestHeader::from(head)))
 }
 
 fn switched(mut head: ResponseHeader) -> ResponseHeader {

@@ -11,6 +11,14 @@ pub struct Fields {
 }
 
 impl Fields {
+    /// None yet, and room for what most answers have.
+    pub fn with_room() -> Self {
+        Self {
+            values: String::with_capacity(256),
+            places: Vec::with_capacity(16),
+        }
+    }
+
     /// Sets a field. A value that no header can have is left out with its name.
     pub fn set(&mut self, name: &'static str, value: &str) {
         let start = self.values.len();
@@ -40,17 +48,21 @@ impl Fields {
                 break;
             }
         }
+        // Digits are text.
         self.values
-            .extend(digits[at..].iter().map(|digit| char::from(*digit)));
-        self.place(name, start);
+            .push_str(std::str::from_utf8(&digits[at..]).unwrap_or_default());
+        self.keep(name, start);
     }
 
     fn place(&mut self, name: &'static str, start: usize) {
         let plain = |byte: u8| byte == b'\t' || (byte >= b' ' && byte != 0x7f);
-        if !self.values.as_bytes()[start..].iter().copied().all(plain) {
-            self.values.truncate(start);
-            return;
+        match self.values.as_bytes()[start..].iter().copied().all(plain) {
+            true => self.keep(name, start),
+            false => self.values.truncate(start),
         }
+    }
+
+    fn keep(&mut self, name: &'static str, start: usize) {
         let range = start..self.values.len();
         match self.places.iter_mut().find(|(known, _)| *known == name) {
             Some(place) => place.1 = range,

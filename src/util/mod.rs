@@ -4,6 +4,7 @@ pub mod client_address;
 pub mod ewma;
 pub mod fields;
 pub mod hash;
+pub mod hex;
 pub mod ranges;
 pub mod stack_vec;
 pub mod traceparent;

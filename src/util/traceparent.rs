@@ -5,7 +5,9 @@
 //! what begins here is marked as sampled: a peer that decides for itself when nobody asks it (OpenTelemetry's default)
 //! would otherwise stop tracing the moment Tollgate stands before it.
 
-use std::fmt::{self, Write};
+use std::fmt;
+
+use super::hex;
 
 /// What to do with a request's trace headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +52,11 @@ pub fn trace<'a>(
     let (trace, span) = random();
     let id = TraceId(trace.max(1));
     let mut value = String::with_capacity(LENGTH);
-    // Writing to a string cannot fail.
-    let _ = write!(value, "00-{id}-{:016x}-01", span.max(1));
+    value.push_str("00-");
+    hex::push(id.0, 32, &mut value);
+    value.push('-');
+    hex::push(span.max(1).into(), 16, &mut value);
+    value.push_str("-01");
     Trace::Begun(id, value)
 }
 

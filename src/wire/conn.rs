@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 pub type Io = Stream;
 
 /// First and largest size of a read, in bytes. It doubles as long as reads fill it.
-const FIRST_READ: usize = 8 * 1024;
+const FIRST_READ: usize = 4 * 1024;
 const MOST_READ: usize = 64 * 1024;
 /// A read is not begun with less room than this, in bytes.
 const LEAST_ROOM: usize = 1024;

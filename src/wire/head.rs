@@ -38,19 +38,18 @@ pub fn parse_request(
         let _ = buffer.split_to(2);
         *seen = 0;
     }
-    let Some(end) = end_of_head(buffer, seen, Lines::Strict)? else {
-        if buffer.len() >= limits.bytes {
-            let in_target = !buffer[..limits.bytes].contains(&b'\n');
-            return Err(match in_target {
-                true => Malformed::TargetTooLong,
-                false => Malformed::HeadTooLarge,
-            });
-        }
+    let end = end_of_head(buffer, seen, Lines::Strict)?;
+    let length = end.unwrap_or(buffer.len());
+    if length > limits.bytes || (end.is_none() && length == limits.bytes) {
+        let first_line = memchr::memchr(b'\n', &buffer[..limits.bytes]);
+        return Err(match first_line {
+            None => Malformed::TargetTooLong,
+            Some(_) => Malformed::HeadTooLarge,
+        });
+    }
+    let Some(end) = end else {
         return Ok(None);
     };
-    if end > limits.bytes {
-        return Err(Malformed::HeadTooLarge);
-    }
     *seen = 0;
     let head = buffer.split_to(end).freeze();
     let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];

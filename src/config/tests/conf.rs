@@ -122,14 +122,13 @@ fn every_key_there_is_stands_in_the_explained_file() {
 #[test]
 fn what_the_explained_file_only_shows_is_good_too() {
     let dir = tempfile::tempdir().unwrap();
-    let (cert, key) = (
-        "-----BEGIN CERTIFICATE-----\n",
-        "-----BEGIN PRIVATE KEY-----\n",
-    );
-    let ca = std::fs::read_to_string(Authority::new().file()).unwrap();
+    let authority = Authority::new();
+    let issued = authority.issue("site", &["example.com"]);
+    let read = |path: std::path::PathBuf| std::fs::read_to_string(path).unwrap();
+    let (cert, key, ca) = (read(issued.cert), read(issued.key), read(authority.file()));
     for (name, content) in [
-        ("tls/example.com.pem", cert),
-        ("tls/example.com.key", key),
+        ("tls/example.com.pem", cert.as_str()),
+        ("tls/example.com.key", key.as_str()),
         ("tls/ca.pem", ca.as_str()),
         ("keys/ops", "secret\n"),
     ] {

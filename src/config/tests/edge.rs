@@ -97,8 +97,9 @@ fn trusting_everybody_is_a_warning() {
 fn with_tls(tls: &str) -> (tempfile::TempDir, std::path::PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
-    write("a.pem", "-----BEGIN CERTIFICATE-----\n");
-    write("a.key", "-----BEGIN RSA PRIVATE KEY-----\n");
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    write("a.pem", &made.cert.pem());
+    write("a.key", &made.signing_key.serialize_pem());
     let text = file("", "").replace("0:8080 }", &format!("0:8080, tls: {tls} }}"));
     write("tollgate.yaml", &text);
     let path = dir.path().join("tollgate.yaml");
@@ -112,6 +113,18 @@ fn certificates_are_found_beside_the_file() {
     let tls = config.listen[0].tls.as_ref().unwrap();
     assert_eq!(tls.certificates[0].key, dir.path().join("a.key"));
     assert_eq!(tls.min_version, MinVersion::Tls13);
+}
+
+#[test]
+fn a_key_of_another_certificate_is_refused() {
+    let (dir, path) = with_tls("{certificates: [{cert: a.pem, key: a.key}]}");
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(dir.path().join("a.key"), other.signing_key.serialize_pem()).unwrap();
+    let found = load(&path).unwrap_err().to_string();
+    assert!(
+        found.contains("listen[0].tls.certificates[0].key: a.key: is not the key of"),
+        "{found}"
+    );
 }
 
 #[test]
