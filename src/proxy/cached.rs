@@ -22,6 +22,10 @@ use crate::metrics::events::{self, AbortStage};
 use crate::route::Route;
 
 /// What the cache said.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "taken apart as soon as it is made: a box would cost every miss an allocation"
+)]
 pub(super) enum Looked {
     /// The client has its answer.
     Answered,
