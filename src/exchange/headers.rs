@@ -52,7 +52,8 @@ pub fn strip_hop_by_hop(headers: &HeaderMap) -> Vec<HeaderName> {
 /// The client's request head made ready for a peer: hop-by-hop headers and `Expect` removed, framing as given, the
 /// target without scheme and host.
 ///
-/// `body` is the exact length of a body that is held whole, or `None` for one that is passed on as it comes.
+/// `body` is the exact length of a body that is held whole, or `None` for one that is passed on as it comes: the head says
+/// how it ends, whatever HTTP the client speaks.
 pub fn upstream_head(client: &RequestHeader, body: Option<usize>) -> Box<RequestHeader> {
     let mut head = client.clone();
     let chunked = body.is_none() && head.headers.contains_key(TRANSFER_ENCODING);
@@ -78,12 +79,14 @@ pub fn upstream_head(client: &RequestHeader, body: Option<usize>) -> Box<Request
             let _ = head.insert_header(CONTENT_LENGTH, length.to_string());
         }
         Some(_) => {}
-        None if chunked
-            || (client.version == http::Version::HTTP_2
-                && !head.headers.contains_key(CONTENT_LENGTH)
-                && may_have_body(client)) =>
-        {
+        None if chunked => {
             let _ = head.insert_header(TRANSFER_ENCODING, "chunked");
+        }
+        None if client.version == http::Version::HTTP_2
+            && !head.headers.contains_key(CONTENT_LENGTH)
+            && may_have_body(client) =>
+        {
+            let _ = head.insert_header(CONTENT_LENGTH, "0");
         }
         None => {
             // Lengths that agree were accepted as one; the peer gets one.

@@ -93,12 +93,10 @@ mod tests {
     use super::*;
 
     fn rules(max_connections: usize, per_address: usize) -> ClientRules {
-        let least = "listen: [{ address: \"127.0.0.1:1\" }]\npools: { p: { peers: [{ address: \"127.0.0.1:2\" }] } }\n";
-        let loaded = crate::config::parse(least, "".as_ref()).expect("valid");
         ClientRules {
             max_connections,
             max_connections_per_address: Some(per_address),
-            ..loaded.config.client
+            ..crate::front::rules::of_a_test().client
         }
     }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::HOST;
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 
@@ -84,6 +84,11 @@ impl Session {
             let host = HeaderValue::from_str(authority.as_str());
             let _ = host.map(|host| head.insert_header(HOST, host));
         }
+        if !h2.body_done() && !head.headers.contains_key(CONTENT_LENGTH) {
+            // A body may come with any method, and HTTP/1 has no other way to say that one of unknown length does.
+            let _ = head.insert_header(TRANSFER_ENCODING, "chunked");
+        }
+        join_cookies(&mut head);
         Self::new(head, Link::H2(h2), from)
     }
 
@@ -319,6 +324,23 @@ impl Session {
             }
             Link::Away => None,
         }
+    }
+}
+
+/// HTTP/2 clients may cut the field to pieces; all others know it as one (RFC 9113, 8.2.3).
+fn join_cookies(head: &mut RequestHeader) {
+    let crumbs: Vec<&[u8]> = head
+        .headers
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if crumbs.len() < 2 {
+        return;
+    }
+    // Of values and a separator that are valid.
+    if let Ok(whole) = HeaderValue::from_maybe_shared(Bytes::from(crumbs.join(&b"; "[..]))) {
+        let _ = head.insert_header(COOKIE, whole);
     }
 }
 

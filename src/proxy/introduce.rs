@@ -29,7 +29,7 @@ const CLAIMS: [HeaderName; 4] = [
 ];
 
 /// Makes a head that is ready for a peer say on whose behalf it comes, and puts the changes of its route on top: those are
-/// the operator's last word.
+/// the operator's last word. `peer` is the name that the peer itself is known by.
 ///
 /// # Errors
 /// The path is none that the route may change.
@@ -37,6 +37,7 @@ pub(super) fn introduce(
     head: &mut RequestHeader,
     session: &Session,
     ctx: &mut Ctx,
+    peer: &str,
 ) -> Result<(), Stop> {
     if ctx.client.is_some() {
         // The key was for us; a peer has no business with it.
@@ -44,11 +45,12 @@ pub(super) fn introduce(
             head.remove_header(name);
         }
     }
-    if !head.headers.contains_key(HOST)
-        && let Some(host) = host(session)
-    {
-        // HTTP/2 clients say it elsewhere, and HTTP/1.1 peers must be told.
-        let _ = head.insert_header(HOST, host);
+    if !head.headers.contains_key(HOST) {
+        // Clients may say it elsewhere, and those of HTTP/1.0 nowhere, but HTTP/1.1 peers must be told.
+        match host(session) {
+            Some(host) => drop(head.insert_header(HOST, host)),
+            None => drop(head.insert_header(HOST, peer)),
+        }
     }
     // Generated or checked to be a header value; so are all that follow.
     let _ = head.insert_header(X_REQUEST_ID, ctx.request_id.as_str());
