@@ -102,7 +102,13 @@ pub fn run(path: &Path, upgrade: bool) -> Result<(), Error> {
         log::info!("listening on {}", listen.address);
     }
     let handover = Handover::new(sockets, path);
-    let shutdown_signal = draining.watch(Arc::clone(&live), config.shutdown_grace, handover, place);
+    let shutdown_signal = draining.watch(
+        Arc::clone(&live),
+        config.shutdown_grace,
+        handover,
+        place,
+        crowd,
+    );
     drop(snapshot);
     server.run(RunArgs {
         shutdown_signal: Box::new(shutdown_signal),

@@ -11,12 +11,15 @@ use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::handover::{Handover, Place};
+use crate::front::Crowd;
 use crate::metrics::events;
 use crate::state::Live;
 
 /// How long connections of a process that was replaced may go on waiting for a request: among them are those of clients
 /// whose first request is on its way.
 const LINGER: Duration = Duration::from_secs(2);
+/// HTTP/2 connections get this long to send what is left of answers that are otherwise done.
+const TAIL: Duration = Duration::from_secs(5);
 /// A disk that hangs delays the end by this much at most.
 pub(super) const FLUSH_LIMIT: Duration = Duration::from_secs(2);
 /// How often running requests are counted while draining.
@@ -41,8 +44,10 @@ impl Draining {
         grace: Duration,
         handover: Arc<Handover>,
         place: Place,
+        crowd: Arc<Crowd>,
     ) -> Watch {
         Watch {
+            crowd,
             draining: self.flag(),
             live,
             grace,
@@ -59,6 +64,7 @@ pub(super) struct Watch {
     grace: Duration,
     handover: Arc<Handover>,
     place: Mutex<Option<Place>>,
+    crowd: Arc<Crowd>,
 }
 
 #[async_trait]
@@ -98,6 +104,7 @@ impl ShutdownSignalWatch for Watch {
         self.handover.let_go();
         self.draining.store(true, Ordering::Release);
         let (live, grace) = (Arc::clone(&self.live), self.grace);
+        let crowd = Arc::clone(&self.crowd);
         log::info!(
             "draining: {} requests running, at most {grace:?}",
             events::in_flight()
@@ -108,6 +115,10 @@ impl ShutdownSignalWatch for Watch {
             let drained = async {
                 tokio::time::sleep(settle).await;
                 while events::in_flight() > 0 && Instant::now() < end {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+                let tail = end.min(Instant::now() + TAIL);
+                while crowd.http2() > 0 && Instant::now() < tail {
                     tokio::time::sleep(LOOK_EVERY).await;
                 }
             };

@@ -19,6 +19,8 @@ pub enum Failure {
     TotalTimeout,
     /// The answer is not HTTP, or broke off in the middle.
     Broken(String),
+    /// The request cannot be put to this peer, which has heard nothing of it and is not to blame.
+    Unfit(String),
 }
 
 impl Failure {
@@ -35,6 +37,7 @@ impl Failure {
             Self::BetweenChunksTimeout => "between_chunks_timeout",
             Self::TotalTimeout => "total_timeout",
             Self::Broken(_) => "broken",
+            Self::Unfit(_) => "unfit",
         }
     }
 }
@@ -48,6 +51,7 @@ impl fmt::Display for Failure {
             Self::BetweenChunksTimeout => f.write_str("fell silent in the middle of the answer"),
             Self::TotalTimeout => f.write_str("the exchange took too long"),
             Self::Broken(why) => write!(f, "broken answer: {why}"),
+            Self::Unfit(why) => f.write_str(why),
         }
     }
 }

@@ -4,15 +4,14 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, TRANSFER_ENCODING};
+use http::header::TRANSFER_ENCODING;
 use http::{HeaderMap, Method, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::time::timeout;
 
 use super::Failure;
 use crate::wire::{
-    Conn, Decoded, Decoder, Framing, HeadLimits, chunk_start, last_chunk, parse_response,
-    request_head, response_framing,
+    Conn, Decoded, Decoder, Framing, HeadLimits, chunk_start, connection_says, last_chunk,
+    one_length, parse_response, request_head, response_framing,
 };
 
 /// Largest head of an answer, in bytes.
@@ -95,21 +94,18 @@ impl Http1 {
     }
 
     /// Reads the final head of the answer; informational ones are passed over. May be dropped and called again.
-    pub(super) async fn head(&mut self, limit: Duration) -> Result<ResponseHeader, Failure> {
+    pub(super) async fn head(&mut self) -> Result<ResponseHeader, Failure> {
         loop {
             let parsed = parse_response(&mut self.conn.inbox, &mut self.seen, HEAD)
                 .map_err(|why| Failure::Broken(why.to_string()))?;
-            let Some(head) = parsed else {
-                match timeout(limit, self.conn.fill()).await {
-                    Ok(Ok(1..)) => continue,
-                    Ok(Ok(_)) if self.conn.inbox.is_empty() => {
+            let Some(mut head) = parsed else {
+                match self.conn.fill().await {
+                    Ok(1..) => continue,
+                    Ok(_) if self.conn.inbox.is_empty() => {
                         return Err(Failure::Reset("the peer closed the connection".to_owned()));
                     }
-                    Ok(Ok(_)) => {
-                        return Err(Failure::Broken("the head broke off".to_owned()));
-                    }
-                    Ok(Err(error)) => return Err(Failure::Reset(error.to_string())),
-                    Err(_) => return Err(Failure::FirstByteTimeout),
+                    Ok(_) => return Err(Failure::Broken("the head broke off".to_owned())),
+                    Err(error) => return Err(Failure::Reset(error.to_string())),
                 }
             };
             match head.status {
@@ -125,12 +121,13 @@ impl Http1 {
                 .map_err(|why| Failure::Broken(why.to_string()))?;
             self.keep = keeps_open(&head) && framing != Framing::UntilClose;
             self.decoder = Some(Decoder::new(framing));
+            one_length(&mut head);
             return Ok(head);
         }
     }
 
     /// Reads the next part of the body; `None` at its end. May be dropped and called again.
-    pub(super) async fn chunk(&mut self, limit: Duration) -> Result<Option<Bytes>, Failure> {
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
         let broken = |why: &dyn std::fmt::Display| Failure::Broken(why.to_string());
         let Some(decoder) = &mut self.decoder else {
             return Err(Failure::Broken("no head was read".to_owned()));
@@ -142,11 +139,10 @@ impl Http1 {
             {
                 Decoded::Part(part) => return Ok(Some(part)),
                 Decoded::Done => return Ok(None),
-                Decoded::More => match timeout(limit, self.conn.fill()).await {
-                    Ok(Ok(1..)) => {}
-                    Ok(Ok(_)) => decoder.closed().map_err(|why| broken(&why))?,
-                    Ok(Err(error)) => return Err(broken(&error)),
-                    Err(_) => return Err(Failure::BetweenChunksTimeout),
+                Decoded::More => match self.conn.fill().await {
+                    Ok(1..) => {}
+                    Ok(_) => decoder.closed().map_err(|why| broken(&why))?,
+                    Err(error) => return Err(broken(&error)),
                 },
             }
         }
@@ -177,16 +173,8 @@ fn sending(error: &io::Error) -> Failure {
 
 /// Whether the peer takes another request on this connection.
 fn keeps_open(head: &ResponseHeader) -> bool {
-    let says = |word: &[u8]| {
-        head.headers.get_all(CONNECTION).iter().any(|value| {
-            value
-                .as_bytes()
-                .split(|byte| *byte == b',')
-                .any(|item| item.trim_ascii().eq_ignore_ascii_case(word))
-        })
-    };
     match head.version {
-        Version::HTTP_11 => !says(b"close"),
-        _ => says(b"keep-alive"),
+        Version::HTTP_11 => !connection_says(&head.headers, "close"),
+        _ => connection_says(&head.headers, "keep-alive"),
     }
 }

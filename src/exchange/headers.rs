@@ -58,7 +58,8 @@ pub fn strip_hop_by_hop(headers: &HeaderMap) -> Vec<HeaderName> {
 /// The client's request head made ready for a peer: hop-by-hop headers and `Expect` removed, framing as given, the
 /// target without scheme and host.
 ///
-/// `body` is the exact length of a body that is held whole, or `None` for one that is passed on as it comes.
+/// `body` is the exact length of a body that is held whole, or `None` for one that is passed on as it comes: the head says
+/// how it ends, whatever HTTP the client speaks.
 pub fn upstream_head(client: &RequestHeader, body: Option<usize>) -> Parts {
     let (mut head, ()) = http::Request::new(()).into_parts();
     head.method = client.method.clone();
@@ -83,13 +84,16 @@ pub fn upstream_head(client: &RequestHeader, body: Option<usize>) -> Parts {
                 .insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
         Some(_) => {}
-        None if chunked
-            || (client.version == http::Version::HTTP_2
-                && !head.headers.contains_key(CONTENT_LENGTH)
-                && may_have_body(client)) =>
-        {
+        None if chunked => {
             let chunked = HeaderValue::from_static("chunked");
             head.headers.insert(TRANSFER_ENCODING, chunked);
+        }
+        None if client.version == http::Version::HTTP_2
+            && !head.headers.contains_key(CONTENT_LENGTH)
+            && may_have_body(client) =>
+        {
+            let none = HeaderValue::from_static("0");
+            head.headers.insert(CONTENT_LENGTH, none);
         }
         None => {
             // Lengths that agree were accepted as one; the peer gets one.

@@ -94,7 +94,8 @@ impl Exchange {
         match &mut self.link {
             Link::Http1 { http1, .. } => {
                 http1.put_head(head);
-                http1.send(Bytes::new(), false, limit).await
+                let sending = http1.send(Bytes::new(), false, limit);
+                in_all(self.deadline, sending).await
             }
             Link::Http2(call) => call.send_head(head, !headers::announces_body(head)),
         }
@@ -104,7 +105,7 @@ impl Exchange {
     pub async fn send_body(&mut self, part: Bytes, last: bool) -> Result<(), Failure> {
         let limit = self.within(self.first_byte)?;
         match &mut self.link {
-            Link::Http1 { http1, .. } => http1.send(part, last, limit).await,
+            Link::Http1 { http1, .. } => in_all(self.deadline, http1.send(part, last, limit)).await,
             Link::Http2(call) => call.send_body(part, last).await,
         }
     }
@@ -113,7 +114,9 @@ impl Exchange {
     pub async fn send_trailers(&mut self, trailers: &HeaderMap) -> Result<(), Failure> {
         let limit = self.within(self.first_byte)?;
         match &mut self.link {
-            Link::Http1 { http1, .. } => http1.send_trailers(trailers, limit).await,
+            Link::Http1 { http1, .. } => {
+                in_all(self.deadline, http1.send_trailers(trailers, limit)).await
+            }
             Link::Http2(call) => call.send_trailers(trailers),
         }
     }
@@ -128,7 +131,7 @@ impl Exchange {
         match &mut self.link {
             Link::Http1 { http1, .. } => {
                 http1.put_head(head);
-                match http1.send(body, true, limit).await {
+                match in_all(self.deadline, http1.send(body, true, limit)).await {
                     Ok(()) => self.head().await,
                     Err(failure @ Failure::Reset(_)) => self.last_words(failure).await,
                     Err(failure) => Err(failure),
@@ -156,7 +159,10 @@ impl Exchange {
     pub async fn head(&mut self) -> Result<ResponseHeader, Failure> {
         let limit = self.within(self.first_byte)?;
         match &mut self.link {
-            Link::Http1 { http1, .. } => http1.head(limit).await,
+            Link::Http1 { http1, .. } => match timeout(limit, http1.head()).await {
+                Ok(answered) => answered,
+                Err(_) => Err(self.late(Failure::FirstByteTimeout)),
+            },
             Link::Http2(call) => call.head().await,
         }
     }
@@ -167,7 +173,10 @@ impl Exchange {
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
         let limit = self.within(self.between_chunks)?;
         match &mut self.link {
-            Link::Http1 { http1, .. } => http1.chunk(limit).await,
+            Link::Http1 { http1, .. } => match timeout(limit, http1.chunk()).await {
+                Ok(read) => read,
+                Err(_) => Err(self.late(Failure::BetweenChunksTimeout)),
+            },
             Link::Http2(call) => call.chunk().await,
         }
     }
@@ -214,4 +223,24 @@ impl Exchange {
             Ok(limit.min(left))
         }
     }
+
+    /// `failure`, unless it was the total time that ran out.
+    fn late(&self, failure: Failure) -> Failure {
+        self.within(Duration::MAX).err().unwrap_or(failure)
+    }
 }
+
+/// Sends until `deadline` at the latest: a peer that takes a little now and then is never late for any one part.
+async fn in_all(
+    deadline: Instant,
+    sending: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    match timeout(left, sending).await {
+        Ok(sent) => sent,
+        Err(_) => Err(Failure::TotalTimeout),
+    }
+}
+
+#[cfg(test)]
+mod tests;

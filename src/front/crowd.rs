@@ -13,6 +13,17 @@ use crate::config::model::ClientRules;
 pub struct Crowd {
     all: AtomicUsize,
     by_address: DashMap<IpAddr, usize>,
+    http2: AtomicUsize,
+}
+
+/// One HTTP/2 connection, from its first byte until its last one is sent.
+#[derive(Debug)]
+pub(super) struct Http2(Arc<Crowd>);
+
+impl Drop for Http2 {
+    fn drop(&mut self) {
+        self.0.http2.fetch_sub(1, Ordering::Release);
+    }
 }
 
 /// One open connection; dropping it makes room for another.
@@ -39,6 +50,16 @@ impl Crowded {
 }
 
 impl Crowd {
+    /// Open HTTP/2 connections. Their requests are over before the last bytes of their answers have left.
+    pub fn http2(&self) -> usize {
+        self.http2.load(Ordering::Acquire)
+    }
+
+    pub(super) fn enter_http2(self: &Arc<Self>) -> Http2 {
+        self.http2.fetch_add(1, Ordering::Relaxed);
+        Http2(Arc::clone(self))
+    }
+
     /// A seat for a connection from `address`. Addresses of one IPv6 /64, which one customer has, count as one.
     pub(super) fn enter(
         self: &Arc<Self>,
@@ -93,12 +114,10 @@ mod tests {
     use super::*;
 
     fn rules(max_connections: usize, per_address: usize) -> ClientRules {
-        let least = "listen: [{ address: \"127.0.0.1:1\" }]\npools: { p: { peers: [{ address: \"127.0.0.1:2\" }] } }\n";
-        let loaded = crate::config::parse(least, "".as_ref()).expect("valid");
         ClientRules {
             max_connections,
             max_connections_per_address: Some(per_address),
-            ..loaded.config.client
+            ..crate::front::rules::of_a_test().client
         }
     }
 

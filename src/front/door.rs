@@ -18,8 +18,9 @@ use super::h1::H1;
 use super::h2::H2;
 use super::proxy_protocol::{self, Origin};
 use super::tls::{self, Spoken};
-use super::{Rules, Session, session};
+use super::{Refusal, Rules, Session, session};
 use crate::metrics::events;
+use crate::util::fields::Fields;
 use crate::wire::Conn;
 
 /// How an HTTP/2 connection begins (RFC 9113, 3.4).
@@ -168,6 +169,7 @@ impl<H: Handler> Front<H> {
         tls: bool,
         shutdown: &ShutdownWatch,
     ) {
+        let _open = self.crowd.enter_http2();
         let rules = self.rules();
         let mut options = h2::default_h2_options();
         options
@@ -217,7 +219,16 @@ impl<H: Handler> Front<H> {
                     let running = Streams::begin(&streams);
                     tokio::spawn(async move {
                         let mut session = Session::over_h2(H2::new(stream), &from);
-                        handler.handle(&mut session).await;
+                        match Refusal::of_method(&session.head().method) {
+                            Ok(()) => handler.handle(&mut session).await,
+                            Err(refusal) => {
+                                events::head_refused(refusal.name());
+                                let own = Fields::default();
+                                let answer = refusal.answer(&own);
+                                // A client that has left needs none.
+                                let _ = session.answer(answer).await;
+                            }
+                        }
                         session.finish().await;
                         drop(running);
                     });

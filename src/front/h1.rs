@@ -3,19 +3,19 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT};
+use http::header::{CONTENT_LENGTH, DATE, EXPECT};
 use http::{HeaderMap, Method, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::time::timeout;
 
 use super::date::date;
-use super::rules::BODY_GRACE;
+use super::pace::Pace;
 use super::session::{ClientError, Whole};
 use super::{Refusal, Rules};
 use crate::util::fields::Fields;
 use crate::wire::{
-    Conn, Decoded, Decoder, Framing, HeadLimits, Malformed, chunk_start, field, last_chunk,
-    parse_request, request_framing, response_head, status_line,
+    Conn, Decoded, Decoder, Framing, HeadLimits, Malformed, chunk_start, connection_says, field,
+    last_chunk, parse_request, request_framing, response_head, status_line,
 };
 
 /// What a client may send ahead of its answer before reading pauses, in bytes.
@@ -44,8 +44,7 @@ pub(super) struct H1 {
     method: Method,
     /// The client waits for `100 Continue` before it sends its body.
     waits: bool,
-    /// Time spent waiting for the body, and what came of it.
-    body_wait: Duration,
+    pace: Pace,
     body_read: u64,
 }
 
@@ -70,7 +69,7 @@ impl H1 {
             version: Version::HTTP_11,
             method: Method::GET,
             waits: false,
-            body_wait: Duration::ZERO,
+            pace: Pace::default(),
             body_read: 0,
         }
     }
@@ -118,17 +117,18 @@ impl H1 {
     }
 
     fn begin_request(&mut self, head: &RequestHeader) -> Result<(), Refusal> {
-        if matches!(head.method, Method::CONNECT | Method::TRACE) {
-            return Err(Refusal::Method);
-        }
+        Refusal::of_method(&head.method)?;
         let framing = request_framing(head).map_err(Refusal::Malformed)?;
         self.decoder = Decoder::new(framing);
         self.writing = Writing::NotBegun;
         self.version = head.version;
         self.method = head.method.clone();
         self.keep = match head.version {
-            Version::HTTP_11 => !says(&head.headers, "close"),
-            _ => says(&head.headers, "keep-alive") && !says(&head.headers, "close"),
+            Version::HTTP_11 => !connection_says(&head.headers, "close"),
+            _ => {
+                connection_says(&head.headers, "keep-alive")
+                    && !connection_says(&head.headers, "close")
+            }
         };
         self.waits = head.version == Version::HTTP_11
             && !self.decoder.is_done()
@@ -136,7 +136,7 @@ impl H1 {
                 .headers
                 .get(EXPECT)
                 .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-        self.body_wait = Duration::ZERO;
+        self.pace = Pace::default();
         self.body_read = 0;
         Ok(())
     }
@@ -173,7 +173,7 @@ impl H1 {
         }
         let began = Instant::now();
         let came = timeout(rules.client.body_timeout, self.conn.fill()).await;
-        self.body_wait += began.elapsed();
+        self.pace.waited(began.elapsed());
         match came {
             Ok(Ok(1..)) => {}
             Ok(_) => return Err(ClientError::Left),
@@ -182,9 +182,10 @@ impl H1 {
                 return Err(ClientError::TooSlow);
             }
         }
-        let due = self.body_wait.saturating_sub(BODY_GRACE).as_secs();
-        let asked = due * rules.client.min_rate.unwrap_or(0);
-        if self.body_read + (self.conn.inbox.len() as u64) < asked {
+        if self
+            .pace
+            .is_too_slow(self.body_read + self.conn.inbox.len() as u64, rules)
+        {
             self.keep = false;
             return Err(ClientError::TooSlow);
         }
@@ -273,9 +274,16 @@ impl H1 {
         }
     }
 
+    /// Whether the answer begins while the client still waits to be invited: it may send its body now or never, so that
+    /// nobody knows what comes next. Too late to invite it.
+    fn uninvited(&mut self) -> bool {
+        std::mem::take(&mut self.waits) && !self.decoder.is_done()
+    }
+
     /// Puts the head of the answer, with fields of our own, before whatever is written next.
     pub(super) fn begin(&mut self, head: &ResponseHeader, own: &Fields, closing: bool) {
         let switching = head.status == http::StatusCode::SWITCHING_PROTOCOLS;
+        self.keep &= !self.uninvited();
         if closing || switching {
             self.keep = false;
         }
@@ -317,7 +325,7 @@ impl H1 {
         answer: Whole<'_>,
         closing: bool,
     ) -> Result<(), ClientError> {
-        self.keep &= !closing;
+        self.keep &= !self.uninvited() && !closing;
         self.writing = match self.method {
             Method::HEAD => Writing::Ended,
             _ => Writing::Length(answer.body.len() as u64),
@@ -432,13 +440,8 @@ impl H1 {
     /// Answers a head that is no request, and is done with the connection.
     pub(super) async fn refuse(mut self, rules: &Rules, refusal: Refusal) {
         self.method = Method::GET;
-        let answer = Whole {
-            status: refusal.status(),
-            content_type: "application/json",
-            own: &Fields::default(),
-            body: Bytes::from(refusal.body()),
-        };
-        if self.answer(rules, answer, true).await.is_ok() {
+        let own = Fields::default();
+        if self.answer(rules, refusal.answer(&own), true).await.is_ok() {
             self.linger().await;
         }
     }
@@ -492,12 +495,5 @@ impl H1 {
     }
 }
 
-/// Whether a `Connection` header has this word in its list.
-fn says(headers: &HeaderMap, word: &str) -> bool {
-    headers.get_all(CONNECTION).iter().any(|value| {
-        value
-            .as_bytes()
-            .split(|byte| *byte == b',')
-            .any(|item| item.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
-    })
-}
+#[cfg(test)]
+mod tests;

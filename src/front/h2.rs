@@ -1,5 +1,7 @@
 //! One request of an HTTP/2 client: a stream of Pingora's HTTP/2 session.
 
+use std::time::Instant;
+
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Method};
@@ -8,6 +10,7 @@ use pingora::protocols::http::v2::server::HttpSession;
 use pingora::time::timeout;
 
 use super::Rules;
+use super::pace::Pace;
 use super::session::{ClientError, Whole};
 use crate::util::fields::Fields;
 
@@ -21,6 +24,7 @@ pub(super) struct H2 {
     head: Option<Box<ResponseHeader>>,
     ended: bool,
     body_done: bool,
+    pace: Pace,
 }
 
 impl H2 {
@@ -31,6 +35,7 @@ impl H2 {
             head: None,
             ended: false,
             body_done,
+            pace: Pace::default(),
         }
     }
 
@@ -42,10 +47,16 @@ impl H2 {
         if self.body_done {
             return Ok(None);
         }
-        match timeout(rules.client.body_timeout, self.stream.read_body_bytes()).await {
+        let began = Instant::now();
+        let read = timeout(rules.client.body_timeout, self.stream.read_body_bytes()).await;
+        self.pace.waited(began.elapsed());
+        match read {
             Ok(Ok(Some(part))) => {
                 self.body_done = self.stream.is_body_done();
-                Ok(Some(part))
+                match self.pace.is_too_slow(self.body_read(), rules) {
+                    true => Err(ClientError::TooSlow),
+                    false => Ok(Some(part)),
+                }
             }
             Ok(Ok(None)) => {
                 self.body_done = true;

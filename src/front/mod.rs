@@ -8,6 +8,7 @@ mod date;
 mod door;
 mod h1;
 mod h2;
+mod pace;
 pub mod proxy_protocol;
 mod refusal;
 mod rules;

@@ -1,8 +1,11 @@
 //! Why a connection gets no further before there is a request to speak of.
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::{Method, StatusCode};
 
+use super::session::Whole;
 use crate::llm::error::ApiError;
+use crate::util::fields::Fields;
 use crate::wire::Malformed;
 
 /// Why a head is answered with an error and the connection closed.
@@ -17,8 +20,16 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Refuses methods that ask for a tunnel, or for their own head in return.
+    pub(super) fn of_method(method: &Method) -> Result<(), Self> {
+        match matches!(*method, Method::CONNECT | Method::TRACE) {
+            true => Err(Self::Method),
+            false => Ok(()),
+        }
+    }
+
     /// The status for the client.
-    pub(super) fn status(self) -> StatusCode {
+    fn status(self) -> StatusCode {
         match self {
             Self::Malformed(Malformed::HeadTooLarge) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Malformed(Malformed::TargetTooLong) => StatusCode::URI_TOO_LONG,
@@ -40,8 +51,18 @@ impl Refusal {
         }
     }
 
+    /// The whole answer; `own` are further fields.
+    pub(super) fn answer(self, own: &Fields) -> Whole<'_> {
+        Whole {
+            status: self.status(),
+            content_type: "application/json",
+            own,
+            body: Bytes::from(self.body()),
+        }
+    }
+
     /// The error body, in the OpenAI envelope: of the request nothing is known that would speak for another.
-    pub(super) fn body(self) -> Vec<u8> {
+    fn body(self) -> Vec<u8> {
         let message = match self {
             Self::Malformed(why) => format!("this request cannot be read: {why}"),
             Self::TooSlow => "the request head did not arrive in time".to_owned(),

@@ -1,7 +1,6 @@
 //! What clients of one listener may do and take.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::ServerConfig;
 
@@ -23,9 +22,6 @@ pub struct Rules {
     pub proxy_protocol: bool,
 }
 
-/// Waiting for a body in which no rate is asked for yet.
-pub(super) const BODY_GRACE: Duration = Duration::from_secs(10);
-
 impl Rules {
     /// The rules of `listen`, whose TLS settings have been made of its files.
     pub fn new(client: &ClientRules, listen: &Listen, tls: Option<Arc<ServerConfig>>) -> Self {
@@ -37,4 +33,13 @@ impl Rules {
             proxy_protocol: listen.proxy_protocol,
         }
     }
+}
+
+/// The rules of a plain listener where nothing is configured.
+#[cfg(test)]
+pub(super) fn of_a_test() -> Rules {
+    let least = "listen: [{ address: \"127.0.0.1:1\" }]\npools: { p: { peers: [{ address: \"127.0.0.1:2\" }] } }\n";
+    let loaded = crate::config::parse(least, "".as_ref()).expect("valid");
+    let listen = loaded.config.listen.first().expect("one");
+    Rules::new(&loaded.config.client, listen, None)
 }

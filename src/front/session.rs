@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use http::header::HOST;
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 
@@ -86,6 +86,11 @@ impl Session {
             let host = HeaderValue::from_str(authority.as_str());
             let _ = host.map(|host| head.insert_header(HOST, host));
         }
+        if !h2.body_done() && !head.headers.contains_key(CONTENT_LENGTH) {
+            // A body may come with any method, and HTTP/1 has no other way to say that one of unknown length does.
+            let _ = head.insert_header(TRANSFER_ENCODING, "chunked");
+        }
+        join_cookies(&mut head);
         Self::new(head, Link::H2(h2), from)
     }
 
@@ -335,6 +340,23 @@ impl Session {
 pub(super) fn address_text(client: Option<SocketAddr>) -> Option<HeaderValue> {
     let text = client?.ip().to_canonical().to_string();
     HeaderValue::try_from(text).ok()
+}
+
+/// HTTP/2 clients may cut the field to pieces; all others know it as one (RFC 9113, 8.2.3).
+fn join_cookies(head: &mut RequestHeader) {
+    let crumbs: Vec<&[u8]> = head
+        .headers
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if crumbs.len() < 2 {
+        return;
+    }
+    // Of values and a separator that are valid.
+    if let Ok(whole) = HeaderValue::from_maybe_shared(Bytes::from(crumbs.join(&b"; "[..]))) {
+        let _ = head.insert_header(COOKIE, whole);
+    }
 }
 
 /// Where a request came from.

@@ -67,7 +67,7 @@ impl Proxy {
         };
         let sent = match &outgoing.upload {
             Upload::Whole(body) => {
-                let head = self.peer_head(session, ctx, Some(body.len()))?;
+                let head = self.peer_head(session, ctx, lease.peer().label(), Some(body.len()))?;
                 let talk = exchange.ask(&head, body.clone());
                 let answered = watching(session, AbortStage::BeforeFirstByte, talk, outgoing);
                 Sent {
@@ -76,7 +76,10 @@ impl Proxy {
                     spent: false,
                 }
             }
-            Upload::Streaming => self.upload(session, ctx, &mut exchange).await?,
+            Upload::Streaming => {
+                let head = self.peer_head(session, ctx, lease.peer().label(), None)?;
+                self.upload(session, ctx, &mut exchange, &head).await?
+            }
         };
         ctx.waited_since(began);
         let Sent {
@@ -107,14 +110,14 @@ impl Proxy {
         session: &mut Session,
         ctx: &mut Ctx,
         exchange: &mut Exchange,
+        head: &RequestHeader,
     ) -> Result<Sent, Stop> {
-        let head = self.peer_head(session, ctx, None)?;
         let mut sent = Sent {
             answered: Err(Failure::FirstByteTimeout),
             uploading: !session.body_done(),
             spent: false,
         };
-        if let Err(failure) = exchange.send_head(&head).await {
+        if let Err(failure) = exchange.send_head(head).await {
             sent.answered = Err(failure);
             return Ok(sent);
         }
@@ -148,7 +151,7 @@ impl Proxy {
         }
     }
 
-    /// The head for a peer; `body` is the length of one that is held whole.
+    /// The head for the peer that is known as `peer`; `body` is the length of one that is held whole.
     ///
     /// # Errors
     /// The path is none that the route may change.
@@ -156,6 +159,7 @@ impl Proxy {
         &self,
         session: &Session,
         ctx: &mut Ctx,
+        peer: &str,
         body: Option<usize>,
     ) -> Result<Box<RequestHeader>, Stop> {
         let mut head = upstream_head(session.head(), body);
@@ -163,7 +167,7 @@ impl Proxy {
             // The tee reads answers; compressed ones would be closed to it.
             head.headers.remove(ACCEPT_ENCODING);
         }
-        introduce(&mut head, session, ctx)?;
+        introduce(&mut head, session, ctx, peer)?;
         Ok(Box::new(RequestHeader::from(head)))
     }
 }

@@ -35,22 +35,28 @@ const CLAIMS: [HeaderName; 4] = [
 ];
 
 /// Makes a head that is ready for a peer say on whose behalf it comes, and puts the changes of its route on top: those are
-/// the operator's last word.
+/// the operator's last word. `peer` is the name that the peer itself is known by.
 ///
 /// # Errors
 /// The path is none that the route may change.
-pub(super) fn introduce(head: &mut Parts, session: &Session, ctx: &mut Ctx) -> Result<(), Stop> {
+pub(super) fn introduce(
+    head: &mut Parts,
+    session: &Session,
+    ctx: &mut Ctx,
+    peer: &str,
+) -> Result<(), Stop> {
     if ctx.client.is_some() {
         // The key was for us; a peer has no business with it.
         for name in &KEYS {
             head.headers.remove(name);
         }
     }
-    if !head.headers.contains_key(HOST)
-        && let Some(host) = host(session)
-    {
-        // HTTP/2 clients say it elsewhere, and HTTP/1.1 peers must be told.
-        head.headers.insert(HOST, host);
+    if !head.headers.contains_key(HOST) {
+        // Clients may say it elsewhere, and those of HTTP/1.0 nowhere, but HTTP/1.1 peers must be told.
+        let host = host(session).or_else(|| HeaderValue::from_str(peer).ok());
+        if let Some(host) = host {
+            head.headers.insert(HOST, host);
+        }
     }
     let headers = &mut head.headers;
     if let Ok(id) = HeaderValue::from_str(&ctx.request_id) {

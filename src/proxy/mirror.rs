@@ -43,7 +43,8 @@ impl Proxy {
         let Some((permit, pool, lease)) = place(ctx, route, &mirror.pool, demand, body) else {
             return events::mirrored(&route.name, "skipped");
         };
-        let Ok(head) = self.peer_head(session, ctx, body.map(Bytes::len)) else {
+        let Ok(head) = self.peer_head(session, ctx, lease.peer().label(), body.map(Bytes::len))
+        else {
             return;
         };
         let (client, route) = (Arc::clone(&self.client), route.name.clone());

@@ -36,6 +36,7 @@ pub(super) fn report_failure(pool: &Pool, lease: &mut Lease, failure: &Failure) 
         | Failure::Broken(_)
         | Failure::BetweenChunksTimeout
         | Failure::TotalTimeout => balance::Failure::Reset,
+        Failure::Unfit(_) => return,
     };
     let change = pool
         .balance
@@ -120,5 +121,6 @@ pub(super) fn failure_error(failure: &Failure, timeouts: &Timeouts) -> ApiError 
         Failure::Connect(_) | Failure::Reset(_) | Failure::Broken(_) => {
             ApiError::upstream_broke(failure)
         }
+        Failure::Unfit(why) => ApiError::bad_request(why, None),
     }
 }

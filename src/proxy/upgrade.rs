@@ -23,7 +23,7 @@ use crate::exchange::{strip_hop_by_hop, upstream_head};
 use crate::front::Session;
 use crate::llm::ApiError;
 use crate::metrics::events::AbortStage;
-use crate::wire::tunnel;
+use crate::wire::{connection_says, tunnel};
 
 impl Proxy {
     /// Asks a peer to switch protocols and, if it does, joins the two connections. Whatever else it answers is passed on.
@@ -48,7 +48,7 @@ impl Proxy {
         ctx.record.upstream = Some(Arc::clone(lease.peer().addr_text()));
         ctx.overhead_ends("proxied");
         let began = Instant::now();
-        let head = peer_head(session, ctx)?;
+        let head = peer_head(session, ctx, lease.peer().label())?;
         let asking = async {
             let mut exchange = self.client.open(way, timeouts, began).await?;
             let answer = exchange.ask(&head, bytes::Bytes::new()).await?;
@@ -93,14 +93,14 @@ impl Proxy {
     }
 }
 
-fn peer_head(session: &Session, ctx: &mut Ctx) -> Result<Box<RequestHeader>, Stop> {
+fn peer_head(session: &Session, ctx: &mut Ctx, peer: &str) -> Result<Box<RequestHeader>, Stop> {
     let mut head = upstream_head(session.head(), Some(0));
     if let Some(protocol) = session.head().headers.get(UPGRADE) {
         let upgrade = HeaderValue::from_static("upgrade");
         head.headers.insert(UPGRADE, protocol.clone());
         head.headers.insert(CONNECTION, upgrade);
     }
-    introduce(&mut head, session, ctx)?;
+    introduce(&mut head, session, ctx, peer)?;
     Ok(Box::new(RequestHeader::from(head)))
 }
 
@@ -116,19 +116,28 @@ fn switched(mut head: ResponseHeader) -> ResponseHeader {
     head
 }
 
-/// Upgrades that are passed on: those of a GET, as WebSocket's is. Others are for the client to do without: an ordinary
-/// request that wears the header (`h2c`, which some clients always offer) must not lead around limits, metering and
-/// cache.
+/// Upgrades that are passed on: those of a GET, as WebSocket's is, that the connection names. Others are for the client to
+/// do without: an ordinary request that wears the header must not lead around limits, metering and cache.
 pub(super) fn is_upgrade(head: &RequestHeader) -> bool {
-    let asks = |value: &HeaderValue| {
-        !value.as_bytes().is_empty() && !value.as_bytes().eq_ignore_ascii_case(b"h2c")
+    let mut protocols = head.headers.get_all(UPGRADE).iter();
+    let one = match (protocols.next(), protocols.next()) {
+        (Some(protocols), None) => protocols.as_bytes(),
+        _ => return false,
     };
     head.method == Method::GET
         && head.version == Version::HTTP_11
-        && head.headers.get(UPGRADE).is_some_and(asks)
+        && connection_says(&head.headers, "upgrade")
+        && !one.is_empty()
+        && !one.split(|byte| *byte == b',').any(is_http)
         && !head.headers.contains_key(http::header::TRANSFER_ENCODING)
         && head
             .headers
             .get(http::header::CONTENT_LENGTH)
             .is_none_or(|length| length == "0")
+}
+
+/// Another HTTP, in which a peer would serve requests that nobody here sees. Some clients offer it (`h2c`) with every one.
+fn is_http(protocol: &[u8]) -> bool {
+    let name = protocol.trim_ascii().to_ascii_lowercase();
+    name == b"h2c" || name == b"h2" || name == b"http" || name.starts_with(b"http/")
 }

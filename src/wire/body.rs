@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 
-use super::head::parse_trailers;
+use super::trailers::parse_trailers;
 use super::{Framing, Malformed};
 
 /// Longest line that gives a chunk's size, in bytes.
@@ -304,6 +304,8 @@ mod tests {
             b"10000000000000000\r\n",
             b"3;\rx\r\nabc\r\n",
             b"0\r\nx: y\n\n",
+            // A reader of bare line feeds sees the end here, and a request behind it.
+            b"0\r\nx: y\n\nGET / HTTP/1.1\r\nhost: a\r\n\r\n",
         ] {
             assert!(decode(Framing::Chunked, text).is_err(), "{text:?}");
         }

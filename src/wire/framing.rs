@@ -1,6 +1,6 @@
 //! Where a body ends.
 
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 
@@ -57,6 +57,36 @@ pub fn response_framing(method: &Method, head: &ResponseHeader) -> Result<Framin
         };
     }
     Ok(content_length(&head.headers)?.map_or(Framing::UntilClose, Framing::Length))
+}
+
+/// Leaves a head that was accepted with one framing: what names a length that is not the body's, or names it twice, would
+/// be read in two ways further on (RFC 9112, 6.3; RFC 9110, 8.6).
+pub fn one_length(head: &mut ResponseHeader) {
+    let mut values = head.headers.get_all(CONTENT_LENGTH).iter();
+    let Some(first) = values.next() else { return };
+    let no_body = head.status.is_informational() || head.status == StatusCode::NO_CONTENT;
+    if no_body || head.headers.contains_key(TRANSFER_ENCODING) {
+        head.remove_header(&CONTENT_LENGTH);
+        return;
+    }
+    if values.next().is_none() && decimal(first.as_bytes()).is_some() {
+        return;
+    }
+    match content_length(&head.headers) {
+        Ok(Some(length)) => drop(head.insert_header(CONTENT_LENGTH, length)),
+        // Only an answer without a body is accepted with such a one.
+        _ => drop(head.remove_header(&CONTENT_LENGTH)),
+    }
+}
+
+/// Whether a `Connection` header has this word in its list.
+pub fn connection_says(headers: &HeaderMap, word: &str) -> bool {
+    headers.get_all(CONNECTION).iter().any(|value| {
+        value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .any(|item| item.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+    })
 }
 
 /// `chunked` and nothing else.

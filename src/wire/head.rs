@@ -116,18 +116,6 @@ pub fn parse_response(
     Ok(Some(response))
 }
 
-/// Reads a block of trailer fields that ends with an empty line.
-///
-/// # Errors
-/// When it is not one.
-pub(super) fn parse_trailers(block: &Bytes) -> Result<HeaderMap, Malformed> {
-    let mut fields = [httparse::EMPTY_HEADER; 32];
-    match httparse::parse_headers(block, &mut fields).map_err(malformed)? {
-        httparse::Status::Complete((_, fields)) => header_map(block, fields),
-        httparse::Status::Partial => Err(Malformed::Syntax("the trailers are incomplete")),
-    }
-}
-
 fn http_version(minor: u8) -> Version {
     match minor {
         1 => Version::HTTP_11,
@@ -187,7 +175,10 @@ fn check_host(headers: &HeaderMap, target: &Uri, version: Version) -> Result<(),
 }
 
 /// Fields whose values share the bytes of `head`.
-fn header_map(head: &Bytes, fields: &[httparse::Header<'_>]) -> Result<HeaderMap, Malformed> {
+pub(super) fn header_map(
+    head: &Bytes,
+    fields: &[httparse::Header<'_>],
+) -> Result<HeaderMap, Malformed> {
     let mut map = HeaderMap::with_capacity(fields.len() + ROOM);
     for field in fields {
         let name = HeaderName::from_bytes(field.name.as_bytes())
@@ -199,7 +190,7 @@ fn header_map(head: &Bytes, fields: &[httparse::Header<'_>]) -> Result<HeaderMap
     Ok(map)
 }
 
-fn malformed(error: httparse::Error) -> Malformed {
+pub(super) fn malformed(error: httparse::Error) -> Malformed {
     match error {
         httparse::Error::TooManyHeaders => Malformed::HeadTooLarge,
         httparse::Error::Version => Malformed::Version,

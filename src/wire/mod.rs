@@ -8,13 +8,15 @@ mod body;
 mod conn;
 mod framing;
 mod head;
+mod trailers;
 mod tunnel;
 mod write;
 
 pub use body::{Decoded, Decoder};
 pub use conn::{Conn, Io};
-pub use framing::{Framing, request_framing, response_framing};
+pub use framing::{Framing, connection_says, one_length, request_framing, response_framing};
 pub use head::{HeadLimits, parse_request, parse_response};
+pub use trailers::keep_trailers;
 pub use tunnel::tunnel;
 pub use write::{chunk_start, field, last_chunk, request_head, response_head, status_line};
 

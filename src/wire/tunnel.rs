@@ -44,6 +44,8 @@ struct Lane {
     from: ReadHalf<Io>,
     to: WriteHalf<Io>,
     held: BytesMut,
+    /// Bytes were written that may not have left yet.
+    unflushed: bool,
     carried: u64,
     ended: bool,
 }
@@ -54,13 +56,18 @@ impl Lane {
             from,
             to,
             held,
+            unflushed: false,
             carried: 0,
             ended: false,
         }
     }
 
-    /// Moves on by one read or one write.
+    /// Moves on by one read or one write. May be dropped and called again.
     async fn step(&mut self) -> io::Result<()> {
+        if self.unflushed && self.held.is_empty() {
+            self.to.flush().await?;
+            self.unflushed = false;
+        }
         if self.held.is_empty() {
             self.held.reserve(ROOM);
             if self.from.read_buf(&mut self.held).await? == 0 {
@@ -70,17 +77,26 @@ impl Lane {
             return Ok(());
         }
         self.carried += self.to.write_buf(&mut self.held).await? as u64;
-        if self.held.is_empty() {
-            self.to.flush().await?;
-        }
+        self.unflushed = true;
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::task::{Context, Poll};
+
     use super::*;
-    use tokio::io::DuplexStream;
+    use pingora::protocols::raw_connect::ProxyDigest;
+    use pingora::protocols::{
+        GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+        TimingDigest, UniqueID, UniqueIDType,
+    };
+    use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+    use tokio::sync::oneshot;
 
     fn conn(first: &[u8]) -> (Conn, DuplexStream) {
         let (ours, theirs) = tokio::io::duplex(1024);
@@ -104,6 +120,110 @@ mod tests {
         at_client.read_to_string(&mut got).await.expect("text");
         assert_eq!(got, "hello there");
         assert_eq!(joined.await.expect("ends"), (14, 11));
+    }
+
+    /// A stream that keeps what is written until it is flushed, as TLS does when the socket below is full, and whose first
+    /// flush waits for `ready`.
+    #[derive(Debug)]
+    struct Holding {
+        inner: DuplexStream,
+        held: Vec<u8>,
+        ready: oneshot::Receiver<()>,
+    }
+
+    impl AsyncRead for Holding {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            into: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.inner).poll_read(context, into)
+        }
+    }
+
+    impl AsyncWrite for Holding {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.held.extend_from_slice(bytes);
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            if !self.ready.is_terminated() && Pin::new(&mut self.ready).poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            let held = std::mem::take(&mut self.held);
+            if !held.is_empty() {
+                // Smaller than what the pipe takes at once.
+                let _ = Pin::new(&mut self.inner).poll_write(context, &held)?;
+            }
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.inner).poll_shutdown(context)
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl Shutdown for Holding {
+        async fn shutdown(&mut self) {}
+    }
+    impl UniqueID for Holding {
+        fn id(&self) -> UniqueIDType {
+            0
+        }
+    }
+    impl Ssl for Holding {}
+    impl GetTimingDigest for Holding {
+        fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+            Vec::new()
+        }
+    }
+    impl GetProxyDigest for Holding {
+        fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+            None
+        }
+    }
+    impl GetSocketDigest for Holding {
+        fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+            None
+        }
+    }
+    impl Peek for Holding {}
+
+    #[tokio::test]
+    async fn what_a_stream_holds_back_leaves_even_if_the_other_side_spoke_meanwhile() {
+        let (ours, mut at_client) = tokio::io::duplex(1024);
+        let (now_ready, ready) = oneshot::channel();
+        let client = Conn::new(Box::new(Holding {
+            inner: ours,
+            held: Vec::new(),
+            ready,
+        }));
+        let (peer, mut at_peer) = conn(b"");
+        let joined = tokio::spawn(tunnel(client, peer, Duration::from_secs(600)));
+        at_peer.write_all(b"to the client").await.expect("open");
+        // Once this has passed, whichever side was first, the other's step was begun and dropped.
+        let mut got = [0; 2];
+        for _ in 0..20 {
+            at_client.write_all(b"up").await.expect("open");
+            at_peer.read_exact(&mut got).await.expect("whole");
+        }
+        now_ready.send(()).expect("awaited");
+        let mut got = [0; 13];
+        tokio::time::timeout(Duration::from_secs(20), at_client.read_exact(&mut got))
+            .await
+            .expect("nothing is left behind")
+            .expect("whole");
+        assert_eq!(&got, b"to the client");
+        joined.abort();
     }
 
     #[tokio::test(start_paused = true)]

@@ -38,6 +38,11 @@ async fn peer() -> Peer {
                 "/head" => "HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n",
                 "/head-chunked" => "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
                 "/204" => "HTTP/1.1 204 No Content\r\n\r\n",
+                "/204-length" => "HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\n",
+                "/two-framings" => "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+                "/said-twice" => "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\nok",
+                "/listed-twice" => "HTTP/1.1 200 OK\r\ncontent-length: 2, 2\r\n\r\nok",
+                "/trailers" => "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\ncontent-length: 9\r\nconnection: close\r\nx-sum: 1\r\n\r\n",
                 "/304" => "HTTP/1.1 304 Not Modified\r\netag: \"x\"\r\n\r\n",
                 "/early" => "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
                 "/empty" => "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
@@ -89,6 +94,36 @@ async fn answers_without_a_body_leave_the_connection_in_step() {
     let answer = asking.ask(get("/204")).await;
     assert_eq!(answer.all("content-length"), Vec::<String>::new());
     assert_eq!(answer.all("transfer-encoding"), Vec::<String>::new());
+    gate.is_at_rest().await;
+}
+
+#[tokio::test]
+async fn an_answer_reaches_the_client_with_one_framing_however_many_the_peer_names() {
+    let peer = peer().await;
+    let gate = Gate::before(&[peer.address], "").await;
+    let mut asking = Asking::of(&gate).await;
+    for (path, framing, lengths) in [
+        ("/two-framings", Framing::Chunked, &[][..]),
+        ("/said-twice", Framing::Length, &["2"]),
+        ("/listed-twice", Framing::Length, &["2"]),
+    ] {
+        let answer = asking.ask(get(path)).await;
+        assert_eq!(answer.framing, framing, "{path}");
+        assert_eq!(answer.all("content-length"), lengths, "{path}");
+        assert_eq!(answer.body, b"ok", "{path}");
+    }
+    let answer = asking.ask(get("/204-length")).await;
+    assert_eq!(answer.all("content-length"), Vec::<String>::new());
+    let answer = asking.ask(get("/trailers")).await;
+    let trailers: Vec<&str> = answer
+        .trailers
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(
+        (answer.body.as_slice(), trailers),
+        (&b"ok"[..], vec!["x-sum"])
+    );
     gate.is_at_rest().await;
 }
 

@@ -18,6 +18,7 @@ mod faults;
 mod forwarded;
 mod gone;
 mod heads;
+mod hostile;
 mod importing;
 mod installing;
 mod layers;

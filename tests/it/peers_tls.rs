@@ -4,7 +4,7 @@ mod authority;
 mod bodies;
 mod http2;
 mod probes;
-mod server;
+pub(crate) mod server;
 
 use hyper::header::UPGRADE;
 use hyper_util::rt::TokioIo;

@@ -14,6 +14,7 @@ use pingora::time::timeout;
 use super::connection::Place;
 use crate::config::model::Timeouts;
 use crate::exchange::{Failure, strip_hop_by_hop};
+use crate::wire::{keep_trailers, one_length};
 
 /// How long a peer that stopped reading is listened to.
 const LAST_WORDS: Duration = Duration::from_millis(100);
@@ -169,7 +170,9 @@ impl Call {
         self.done = receiving.is_end_stream();
         self.receiving = Some(receiving);
         head.version = Version::HTTP_11;
-        Ok(ResponseHeader::from(head))
+        let mut head = ResponseHeader::from(head);
+        one_length(&mut head);
+        Ok(head)
     }
 
     /// Reads the next part of the response body as it comes; `None` at its proper end.
@@ -207,7 +210,8 @@ impl Call {
         };
         let read = timeout(wait, receiving.trailers()).await;
         let read = read.map_err(|_| self.late(Failure::BetweenChunksTimeout))?;
-        if let Some(trailers) = read.map_err(in_body)? {
+        if let Some(mut trailers) = read.map_err(in_body)? {
+            keep_trailers(&mut trailers);
             self.trailers = Some(trailers);
         }
         Ok(())
@@ -257,7 +261,7 @@ impl Call {
 /// The head as HTTP/2 has it (RFC 9113, 8.3): the host as authority, nothing that belongs to one connection.
 fn request(head: &RequestHeader, scheme: &str) -> Result<Request<()>, Failure> {
     let unfit = |why: &dyn std::fmt::Display| {
-        Failure::Broken(format!("the request head cannot be written: {why}"))
+        Failure::Unfit(format!("the request head cannot be said in HTTP/2: {why}"))
     };
     let authority = match (head.headers.get(HOST), head.uri.authority()) {
         (Some(host), _) => host.as_bytes(),
