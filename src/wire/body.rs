@@ -31,6 +31,8 @@ enum State {
     Trailers,
     UntilClose,
     Done,
+    /// What came before is good and was passed on.
+    Bad(Malformed),
 }
 
 /// What the buffer held.
@@ -67,6 +69,7 @@ impl Decoder {
         loop {
             match self.state {
                 State::Done => return Ok(Decoded::Done),
+                State::Bad(why) => return Err(why),
                 _ if buffer.is_empty() => return Ok(Decoded::More),
                 State::Length(left) => {
                     let (part, left) = take(buffer, left);
@@ -90,7 +93,9 @@ impl Decoder {
                     };
                     if left == 0 {
                         // So that a last chunk that is already here is seen before its bytes are passed on.
-                        self.skip_ahead(buffer)?;
+                        if let Err(why) = self.skip_ahead(buffer) {
+                            self.state = State::Bad(why);
+                        }
                     }
                     return Ok(Decoded::Part(part));
                 }
@@ -148,6 +153,7 @@ impl Decoder {
                 self.state = State::Done;
                 Ok(())
             }
+            State::Bad(why) => Err(why),
             _ => Err(Malformed::Syntax("the connection ended within the body")),
         }
     }
@@ -279,6 +285,22 @@ mod tests {
             Ok(Decoded::Part(Bytes::from("abc")))
         );
         assert!(decoder.is_done());
+    }
+
+    #[test]
+    fn what_came_before_broken_framing_is_passed_on_first() {
+        for broken in [
+            "3\r\nabc\r\nno chunk\r\n",
+            "3\r\nabcd\r\n",
+            "3\r\nabc\r\n0\r\nx y\r\n\r\n",
+        ] {
+            let mut decoder = Decoder::new(Framing::Chunked);
+            let mut buffer = BytesMut::from(broken);
+            let part = Decoded::Part(Bytes::from("abc"));
+            assert_eq!(decoder.next(&mut buffer), Ok(part), "{broken:?}");
+            assert!(!decoder.is_done());
+            assert!(decoder.next(&mut buffer).is_err(), "{broken:?}");
+        }
     }
 
     #[test]

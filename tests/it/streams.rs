@@ -208,3 +208,24 @@ async fn the_total_time_ends_a_stream_that_never_ends() {
     );
     gate.is_at_rest().await;
 }
+
+#[tokio::test]
+async fn events_that_come_together_with_broken_framing_are_passed_on_before_the_error() {
+    let peer = Peer::start(|mut wire: Wire, _| async move {
+        wire.request().await?;
+        let event = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\n";
+        let chunk = format!("{:x}\r\n{event}\r\n", event.len());
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+        wire.raw(format!("{head}{chunk}{chunk}no chunk\r\n")).await?;
+        std::future::pending().await
+    })
+    .await;
+    let gate = Gate::before(&[peer.address], "").await;
+    let text = client::post_chat(gate.address, &streaming(), &[])
+        .await
+        .text();
+    assert_eq!(text.matches("\"content\":\"x\"").count(), 2, "{text}");
+    assert!(text.contains("\"upstream_error\""), "{text}");
+    assert!(!text.contains("no chunk"), "{text}");
+    gate.is_at_rest().await;
+}

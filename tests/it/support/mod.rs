@@ -14,15 +14,24 @@ pub mod recorded;
 pub mod replace;
 pub mod strict;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// An address that nobody listens on.
+use parking_lot::Mutex;
+
+/// An address that nobody listens on, and that was not given to any other test of this process.
 pub fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("bound")
+    static GIVEN: Mutex<BTreeSet<SocketAddr>> = Mutex::new(BTreeSet::new());
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        if GIVEN.lock().insert(address) {
+            return address;
+        }
+    }
 }
 
 /// Asks until the answer is yes. The limit only ends a test that would hang.
