@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::server::configuration::ServerConf;
 
+use super::deadline::Deadline;
 use super::h2::{Connections, Opened};
 use super::idle::IdlePool;
 use super::reach::Way;
@@ -57,7 +58,7 @@ impl Client {
         timeouts: Timeouts,
         start: Instant,
     ) -> Result<Exchange, Failure> {
-        let deadline = start + timeouts.total;
+        let deadline = Deadline::new(start + timeouts.total);
         // With HTTP/2 these are connections to peers that preferred HTTP/1.1.
         if let Some(conn) = self.take_idle(&way) {
             return Ok(Exchange::http1(conn, way, true, timeouts, deadline));
@@ -95,7 +96,7 @@ impl Client {
     ) -> Result<Exchange, Failure> {
         let connect = || self.connect(&way, &timeouts);
         let opened = connections.open(way.destination(), timeouts, start, connect);
-        let deadline = start + timeouts.total;
+        let deadline = Deadline::new(start + timeouts.total);
         Ok(match opened.await? {
             Opened::Call(call) => Exchange::http2(call, way, timeouts, deadline),
             Opened::Http1(stream) => {

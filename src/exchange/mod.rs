@@ -11,6 +11,7 @@
 //! HTTP/2 is spoken by `h2`.
 
 mod client;
+mod deadline;
 mod failure;
 mod h1;
 pub mod h2;
@@ -20,11 +21,12 @@ mod reach;
 pub mod tls;
 
 pub use client::Client;
+use deadline::Deadline;
 pub use failure::Failure;
 pub use headers::{strip_hop_by_hop, upstream_head};
 pub use reach::{Reach, Way};
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -45,7 +47,7 @@ pub struct Exchange {
     way: Way,
     first_byte: Duration,
     between_chunks: Duration,
-    deadline: Instant,
+    deadline: Deadline,
 }
 
 /// What is spoken.
@@ -59,16 +61,16 @@ enum Link {
 }
 
 impl Exchange {
-    fn http1(conn: Conn, way: Way, reused: bool, timeouts: Timeouts, deadline: Instant) -> Self {
+    fn http1(conn: Conn, way: Way, reused: bool, timeouts: Timeouts, deadline: Deadline) -> Self {
         let http1 = Http1::new(conn);
         Self::on(Link::Http1 { http1, reused }, way, timeouts, deadline)
     }
 
-    fn http2(call: Box<Call>, way: Way, timeouts: Timeouts, deadline: Instant) -> Self {
+    fn http2(call: Box<Call>, way: Way, timeouts: Timeouts, deadline: Deadline) -> Self {
         Self::on(Link::Http2(call), way, timeouts, deadline)
     }
 
-    fn on(link: Link, way: Way, timeouts: Timeouts, deadline: Instant) -> Self {
+    fn on(link: Link, way: Way, timeouts: Timeouts, deadline: Deadline) -> Self {
         Self {
             link,
             way,
@@ -90,12 +92,12 @@ impl Exchange {
 
     /// Sends the request head.
     pub async fn send_head(&mut self, head: &RequestHeader) -> Result<(), Failure> {
-        let limit = self.within(self.first_byte)?;
+        let limit = self.deadline.within(self.first_byte)?;
         match &mut self.link {
             Link::Http1 { http1, .. } => {
                 http1.put_head(head);
                 let sending = http1.send(Bytes::new(), false, limit);
-                in_all(self.deadline, sending).await
+                self.deadline.in_all(sending).await
             }
             Link::Http2(call) => call.send_head(head, !headers::announces_body(head)),
         }
@@ -103,19 +105,21 @@ impl Exchange {
 
     /// Sends a part of the request body; `last` ends it.
     pub async fn send_body(&mut self, part: Bytes, last: bool) -> Result<(), Failure> {
-        let limit = self.within(self.first_byte)?;
+        let limit = self.deadline.within(self.first_byte)?;
         match &mut self.link {
-            Link::Http1 { http1, .. } => in_all(self.deadline, http1.send(part, last, limit)).await,
+            Link::Http1 { http1, .. } => self.deadline.in_all(http1.send(part, last, limit)).await,
             Link::Http2(call) => call.send_body(part, last).await,
         }
     }
 
     /// Ends the request body with trailers.
     pub async fn send_trailers(&mut self, trailers: &HeaderMap) -> Result<(), Failure> {
-        let limit = self.within(self.first_byte)?;
+        let limit = self.deadline.within(self.first_byte)?;
         match &mut self.link {
             Link::Http1 { http1, .. } => {
-                in_all(self.deadline, http1.send_trailers(trailers, limit)).await
+                self.deadline
+                    .in_all(http1.send_trailers(trailers, limit))
+                    .await
             }
             Link::Http2(call) => call.send_trailers(trailers),
         }
@@ -127,11 +131,11 @@ impl Exchange {
         head: &RequestHeader,
         body: Bytes,
     ) -> Result<ResponseHeader, Failure> {
-        let limit = self.within(self.first_byte)?;
+        let limit = self.deadline.within(self.first_byte)?;
         match &mut self.link {
             Link::Http1 { http1, .. } => {
                 http1.put_head(head);
-                match in_all(self.deadline, http1.send(body, true, limit)).await {
+                match self.deadline.in_all(http1.send(body, true, limit)).await {
                     Ok(()) => self.head().await,
                     Err(failure @ Failure::Reset(_)) => self.last_words(failure).await,
                     Err(failure) => Err(failure),
@@ -157,11 +161,11 @@ impl Exchange {
     ///
     /// May be dropped and called again.
     pub async fn head(&mut self) -> Result<ResponseHeader, Failure> {
-        let limit = self.within(self.first_byte)?;
+        let limit = self.deadline.within(self.first_byte)?;
         match &mut self.link {
             Link::Http1 { http1, .. } => match timeout(limit, http1.head()).await {
                 Ok(answered) => answered,
-                Err(_) => Err(self.late(Failure::FirstByteTimeout)),
+                Err(_) => Err(self.deadline.late(Failure::FirstByteTimeout)),
             },
             Link::Http2(call) => call.head().await,
         }
@@ -171,11 +175,11 @@ impl Exchange {
     ///
     /// May be dropped and called again.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
-        let limit = self.within(self.between_chunks)?;
+        let limit = self.deadline.within(self.between_chunks)?;
         match &mut self.link {
             Link::Http1 { http1, .. } => match timeout(limit, http1.chunk()).await {
                 Ok(read) => read,
-                Err(_) => Err(self.late(Failure::BetweenChunksTimeout)),
+                Err(_) => Err(self.deadline.late(Failure::BetweenChunksTimeout)),
             },
             Link::Http2(call) => call.chunk().await,
         }
@@ -212,33 +216,6 @@ impl Exchange {
         {
             client.keep(&self.way, conn);
         }
-    }
-
-    /// `limit`, or what is left of the total time if that is less.
-    fn within(&self, limit: Duration) -> Result<Duration, Failure> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            Err(Failure::TotalTimeout)
-        } else {
-            Ok(limit.min(left))
-        }
-    }
-
-    /// `failure`, unless it was the total time that ran out.
-    fn late(&self, failure: Failure) -> Failure {
-        self.within(Duration::MAX).err().unwrap_or(failure)
-    }
-}
-
-/// Sends until `deadline` at the latest: a peer that takes a little now and then is never late for any one part.
-async fn in_all(
-    deadline: Instant,
-    sending: impl Future<Output = Result<(), Failure>>,
-) -> Result<(), Failure> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    match timeout(left, sending).await {
-        Ok(sent) => sent,
-        Err(_) => Err(Failure::TotalTimeout),
     }
 }
 

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use tokio::io::AsyncReadExt;
 
 use super::*;
@@ -18,7 +20,7 @@ async fn a_peer_that_sips_a_body_has_no_longer_than_the_total_time() {
     };
     let deadline = Instant::now() + timeouts.total;
     let conn = Conn::new(Box::new(ours));
-    let mut exchange = Exchange::http1(conn, way, false, timeouts, deadline);
+    let mut exchange = Exchange::http1(conn, way, false, timeouts, Deadline::new(deadline));
     let sipping = async {
         let mut sip = [0; 16];
         while theirs.read(&mut sip).await.is_ok() {

@@ -13,6 +13,7 @@ use pingora::time::timeout;
 
 use super::connection::Place;
 use crate::config::model::Timeouts;
+use crate::exchange::deadline::Deadline;
 use crate::exchange::{Failure, strip_hop_by_hop};
 use crate::wire::{keep_trailers, one_length};
 
@@ -29,7 +30,7 @@ pub struct Call {
     scheme: &'static str,
     reused: bool,
     timeouts: Timeouts,
-    deadline: Instant,
+    deadline: Deadline,
     /// The answer has been read to its end.
     done: bool,
     trailers: Option<HeaderMap>,
@@ -53,7 +54,7 @@ impl Call {
             scheme: if tls { "https" } else { "http" },
             reused,
             timeouts,
-            deadline: start + timeouts.total,
+            deadline: Deadline::new(start + timeouts.total),
             done: false,
             trailers: None,
             unheard: false,
@@ -86,7 +87,7 @@ impl Call {
     /// Sends a part of the request body as fast as the peer takes it; `last` ends it.
     pub async fn send_body(&mut self, mut part: Bytes, last: bool) -> Result<(), Failure> {
         while !part.is_empty() {
-            let limit = self.within(self.timeouts.first_byte)?;
+            let limit = self.deadline.within(self.timeouts.first_byte)?;
             let sending = self.sending()?;
             sending.reserve_capacity(part.len());
             let room = timeout(limit, poll_fn(|context| sending.poll_capacity(context)))
@@ -156,14 +157,14 @@ impl Call {
     ///
     /// May be dropped and called again.
     pub async fn head(&mut self) -> Result<ResponseHeader, Failure> {
-        let wait = self.within(self.timeouts.first_byte)?;
+        let wait = self.deadline.within(self.timeouts.first_byte)?;
         let answer = self
             .answer
             .as_mut()
             .ok_or_else(|| Failure::Broken("no answer is awaited".to_owned()))?;
         let (mut head, receiving) = timeout(wait, answer)
             .await
-            .map_err(|_| self.late(Failure::FirstByteTimeout))?
+            .map_err(|_| self.deadline.late(Failure::FirstByteTimeout))?
             .map_err(|error| self.unanswered(&error))?
             .into_parts();
         self.answer = None;
@@ -180,14 +181,14 @@ impl Call {
     /// May be dropped and called again.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
         loop {
-            let wait = self.within(self.timeouts.between_chunks)?;
+            let wait = self.deadline.within(self.timeouts.between_chunks)?;
             let Some(receiving) = self.receiving.as_mut() else {
                 return Err(Failure::Broken("no answer has begun".to_owned()));
             };
             let read = timeout(wait, receiving.data())
                 .await
                 .map_err(|_| Failure::BetweenChunksTimeout);
-            let Some(data) = read.map_err(|failure| self.late(failure))? else {
+            let Some(data) = read.map_err(|failure| self.deadline.late(failure))? else {
                 self.read_trailers().await?;
                 self.done = true;
                 return Ok(None);
@@ -204,12 +205,12 @@ impl Call {
     }
 
     async fn read_trailers(&mut self) -> Result<(), Failure> {
-        let wait = self.within(self.timeouts.between_chunks)?;
+        let wait = self.deadline.within(self.timeouts.between_chunks)?;
         let Some(receiving) = self.receiving.as_mut() else {
             return Ok(());
         };
         let read = timeout(wait, receiving.trailers()).await;
-        let read = read.map_err(|_| self.late(Failure::BetweenChunksTimeout))?;
+        let read = read.map_err(|_| self.deadline.late(Failure::BetweenChunksTimeout))?;
         if let Some(mut trailers) = read.map_err(in_body)? {
             keep_trailers(&mut trailers);
             self.trailers = Some(trailers);
@@ -240,21 +241,6 @@ impl Call {
     fn unanswered(&mut self, error: &h2::Error) -> Failure {
         self.unheard = is_unheard(error);
         Failure::Reset(error.to_string())
-    }
-
-    /// `limit`, or what is left of the total time if that is less.
-    fn within(&self, limit: Duration) -> Result<Duration, Failure> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            Err(Failure::TotalTimeout)
-        } else {
-            Ok(limit.min(left))
-        }
-    }
-
-    /// `failure`, unless it was the total time that ran out.
-    fn late(&self, failure: Failure) -> Failure {
-        self.within(Duration::MAX).err().unwrap_or(failure)
     }
 }
 

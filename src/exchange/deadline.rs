@@ -1,0 +1,47 @@
+//! The end of an exchange's total time.
+
+use std::time::{Duration, Instant};
+
+use pingora::time::timeout;
+
+use super::Failure;
+
+/// When the whole exchange must be over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline(Instant);
+
+impl Deadline {
+    pub(super) fn new(end: Instant) -> Self {
+        Self(end)
+    }
+
+    /// `limit`, or what is left of the total time if that is less.
+    pub(super) fn within(self, limit: Duration) -> Result<Duration, Failure> {
+        let left = self.left();
+        if left.is_zero() {
+            Err(Failure::TotalTimeout)
+        } else {
+            Ok(limit.min(left))
+        }
+    }
+
+    /// Sends until then at the latest: a peer that takes a little now and then is never late for any one part.
+    pub(super) async fn in_all(
+        self,
+        sending: impl Future<Output = Result<(), Failure>>,
+    ) -> Result<(), Failure> {
+        match timeout(self.left(), sending).await {
+            Ok(sent) => sent,
+            Err(_) => Err(Failure::TotalTimeout),
+        }
+    }
+
+    fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    /// `failure`, unless it was the total time that ran out.
+    pub(super) fn late(self, failure: Failure) -> Failure {
+        self.within(Duration::MAX).err().unwrap_or(failure)
+    }
+}
