@@ -15,6 +15,7 @@ pub mod eligible;
 pub mod embed;
 pub mod entry;
 pub mod exact;
+pub mod flight;
 pub mod index;
 pub mod key;
 pub mod scope;
@@ -32,6 +33,7 @@ pub use scope::Caller;
 
 use crate::config::model::{self, Cache as Config};
 use exact::Exact;
+use flight::Flights;
 use semantic::{IndexStats, SearchFailure, Semantic};
 
 /// One cache of the configuration.
@@ -39,6 +41,7 @@ use semantic::{IndexStats, SearchFailure, Semantic};
 pub struct Cache {
     config: Config,
     exact: Exact,
+    flights: Arc<Flights>,
     meaning: Option<Meaning>,
 }
 
@@ -137,6 +140,8 @@ pub struct Stats {
     pub bytes: u64,
     /// Most bytes.
     pub max_bytes: u64,
+    /// Upstream calls that others may share.
+    pub flights: u64,
     /// The semantic index, where there is one.
     pub index: Option<IndexStats>,
     /// The embedder, where there is one.
@@ -160,6 +165,7 @@ impl Cache {
         Ok(Self {
             config: config.clone(),
             exact: Exact::new(config.max_bytes),
+            flights: Flights::new(config.max_entry_bytes),
             meaning,
         })
     }
@@ -168,6 +174,12 @@ impl Cache {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Requests in flight that others may share.
+    #[must_use]
+    pub fn flights(&self) -> &Arc<Flights> {
+        &self.flights
     }
 
     /// The embedder it uses, to be shared with other caches.
@@ -276,6 +288,7 @@ impl Cache {
             entries: self.exact.entries(),
             bytes: self.exact.bytes(),
             max_bytes: self.exact.max_bytes(),
+            flights: self.flights.len() as u64,
             index: self.meaning.as_ref().map(|meaning| meaning.index.stats()),
             embedder: self
                 .meaning

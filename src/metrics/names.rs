@@ -117,6 +117,10 @@ series! {
     ABORTS: IntCounterVec = counters("tollgate_client_aborts_total", "Clients that left before their answer was complete", &["stage"]);
     /// Cache lookups.
     CACHE_LOOKUPS: IntCounterVec = counters("tollgate_cache_lookups_total", "Cache lookups", &["tier", "result"]);
+    /// Requests that followed another's call.
+    SINGLEFLIGHT_WAITERS: IntCounterVec = counters("tollgate_singleflight_waiters_total", "Requests that waited for the answer to another request alike, and what became of them", &["outcome"]);
+    /// Calls that others may share, read at scrape time.
+    SINGLEFLIGHT_FLIGHTS: IntGaugeVec = gauges("tollgate_singleflight_flights", "Upstream calls whose answers other requests may share", &["cache"]);
     /// Entries, read at scrape time.
     CACHE_ENTRIES: IntGaugeVec = gauges("tollgate_cache_entries", "Answers held", &["cache"]);
     /// Bytes, read at scrape time.

@@ -15,6 +15,7 @@ mod early;
 mod edge;
 mod endurance;
 mod faults;
+mod flight;
 mod forwarded;
 mod gone;
 mod heads;

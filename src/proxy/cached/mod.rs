@@ -1,6 +1,7 @@
 //! Answers given before: looking one up, replaying it as the client asked, and remembering a new one.
 
 mod fill;
+mod follow;
 mod hit;
 mod identity;
 
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::ctx::Ctx;
 use super::stop::Stop;
 use crate::cache::{Cache, Directives, Eligible, Facts, Origin, SemanticOutcome, eligible};
+use crate::config::model::SingleFlight;
 use crate::front::Session;
 use crate::llm::Endpoint;
 use crate::llm::error::ApiError;
@@ -17,6 +19,7 @@ use crate::llm::request::RequestView;
 use crate::metrics::events::{self, AbortStage};
 use crate::route::Route;
 pub(super) use fill::Fill;
+pub(super) use follow::Shared;
 use hit::hit;
 use identity::{Known, identify};
 
@@ -82,6 +85,7 @@ pub(super) async fn look_up(
         return Ok(Looked::Miss(None));
     };
     let now = Instant::now();
+    let landed = cache.flights().landed();
     if directives.lookup_exact {
         match cache.get_exact(&identity, now, directives.max_age) {
             Some(entry) => {
@@ -143,9 +147,29 @@ pub(super) async fn look_up(
     }
     let origin = origin(ctx, &asked, &directives, scope);
     let ttl = shorter(directives.ttl, route.cache_ttl);
-    Ok(Looked::Miss(Some(Fill::new(
-        cache, identity, origin, vector, endpoint, ttl,
-    ))))
+    let mut fill = Fill::new(
+        Arc::clone(&cache),
+        identity,
+        origin,
+        vector,
+        endpoint,
+        view.into(),
+        ttl,
+    );
+    // One that takes nothing old may not take what was asked for before.
+    let shares = cache.config().single_flight != SingleFlight::Off
+        && directives.lookup_exact
+        && directives.max_age.is_none();
+    if shares
+        && fill.board(landed)
+        && let Some(entry) = cache.get_exact(&fill.identity, Instant::now(), None)
+    {
+        // Those who followed meanwhile find it as well.
+        drop(fill);
+        events::cache_lookup("exact", "hit");
+        return hit(session, ctx, endpoint, view, &entry, None).await;
+    }
+    Ok(Looked::Miss(Some(fill)))
 }
 
 /// The shorter of two lives, of which either may be left to others.
