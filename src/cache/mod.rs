@@ -15,6 +15,7 @@ pub mod eligible;
 pub mod embed;
 pub mod entry;
 pub mod exact;
+pub mod guard;
 pub mod index;
 pub mod key;
 pub mod scope;
