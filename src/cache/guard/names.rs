@@ -23,7 +23,7 @@ impl Names {
         let mut names = Self::default();
         let pieces = words.pieces();
         let trusted = capitals_mean_names(words);
-        let mut run: Vec<String> = Vec::new();
+        let mut run = Run::default();
         let mut at = 0;
         while let Some(piece) = pieces.get(at) {
             let said = words.said(piece);
@@ -35,8 +35,8 @@ impl Names {
                 at += 1;
                 continue;
             }
-            let here = sense(said);
             names.all.push(stem(said).to_owned());
+            let here = sense(said);
             let next = pieces.get(at + 1).filter(|next| next.kind == Kind::Word);
             if here.leads
                 && let Some(next) = next
@@ -44,38 +44,30 @@ impl Names {
             {
                 names.all.push(stem(words.said(next)).to_owned());
                 names.known.push(known);
-                names.end(&mut run);
+                run.words
+                    .extend([stem(said).to_owned(), stem(words.said(next)).to_owned()]);
                 at += 2;
                 continue;
             }
-            let known = here.name.or_else(|| sense(stem(said)).name);
-            // "US" is the country only in capitals.
-            let known = known.or_else(|| {
-                (said == "us" && piece.case == Case::Capitals && trusted)
-                    .then(|| sense("usa").name)
-                    .flatten()
-            });
-            let capital = match piece.case {
-                Case::Small => false,
-                Case::Inner | Case::Capitals => true,
-                // At the beginning of a sentence it says nothing, unless the next word has one too.
-                Case::Capital => {
-                    !piece.opens
-                        || next.is_some_and(|next| {
-                            next.case == Case::Capital && !sense(words.said(next)).common
-                        })
-                }
-            };
-            if let Some(known) = known {
-                names.known.push(known);
-                names.end(&mut run);
-            } else if trusted
-                && capital
-                && !here.common
-                && here.date.is_none()
-                && here.unit.is_none()
+            let capital = trusted
+                && match piece.case {
+                    Case::Small => false,
+                    Case::Inner | Case::Capitals => true,
+                    // At the beginning of a sentence it says nothing, unless the next word has one too.
+                    Case::Capital => {
+                        !piece.opens
+                            || next.is_some_and(|next| {
+                                next.case == Case::Capital && !sense(words.said(next)).common
+                            })
+                    }
+                };
+            let known = known(said, piece.case == Case::Capitals && trusted);
+            names.known.extend(known);
+            if capital
+                && (known.is_some() || !(here.common || here.date.is_some() || here.unit.is_some()))
             {
-                run.push(stem(said).to_owned());
+                run.words.push(stem(said).to_owned());
+                run.unknown |= known.is_none();
             } else {
                 names.end(&mut run);
             }
@@ -89,13 +81,10 @@ impl Names {
         names
     }
 
-    fn end(&mut self, run: &mut Vec<String>) {
-        if run.is_empty() {
-            return;
-        }
+    fn end(&mut self, run: &mut Run) {
         let run = std::mem::take(run);
-        if run.len() <= LONGEST {
-            self.runs.push(run);
+        if run.unknown && run.words.len() <= LONGEST {
+            self.runs.push(run.words);
         }
     }
 
@@ -104,14 +93,16 @@ impl Names {
         self.known == other.known && self.within(other) && other.within(self)
     }
 
-    /// Whether every run stands in the other text, or its last word does as a run of its own ("Trump" for "Donald
-    /// Trump").
+    /// Whether every run stands in the other text, or its last word does where nothing says that it is another's
+    /// ("Trump" for "Donald Trump", but not "Michael Jackson" for "Janet Jackson").
     fn within(&self, other: &Self) -> bool {
         self.runs.iter().all(|run| {
+            let last = run.last();
+            let others = |theirs: &Vec<String>| {
+                theirs.last() == last && !theirs.iter().all(|word| run.contains(word))
+            };
             run.iter().all(|word| other.has(word))
-                || other.runs.iter().any(|theirs| {
-                    run.last() == theirs.last() && theirs.iter().all(|word| run.contains(word))
-                })
+                || (last.is_some_and(|last| other.has(last)) && !other.runs.iter().any(others))
         })
     }
 
@@ -120,24 +111,42 @@ impl Names {
     }
 }
 
+/// Words of a name that is being read.
+#[derive(Debug, Default)]
+struct Run {
+    words: Vec<String>,
+    /// Whether one of them is in no table: else the tables say all there is.
+    unknown: bool,
+}
+
+/// The name that a word is known as. "US" is the country only in capitals.
+fn known(said: &str, capitals: bool) -> Option<u16> {
+    let known = sense(said).name.or_else(|| sense(stem(said)).name);
+    known.or_else(|| {
+        (said == "us" && capitals)
+            .then(|| sense("usa").name)
+            .flatten()
+    })
+}
+
 /// Whether the text uses capitals as prose does: not all words in capitals, nor Each Word With One.
 fn capitals_mean_names(words: &Words) -> bool {
-    let (mut small, mut with) = (0, 0);
+    let (mut small, mut with, mut prose) = (0, 0, false);
     for piece in words
         .pieces()
         .iter()
         .filter(|piece| piece.kind == Kind::Word)
     {
-        if !sense(words.said(piece)).common {
+        prose |= piece.case == Case::Small;
+        if !sense(words.said(piece)).common && !piece.opens {
             match piece.case {
                 Case::Small => small += 1,
-                _ if piece.opens => {}
                 _ => with += 1,
             }
         }
     }
     // Short questions may well be all name: "Who is Barack Obama?"
-    small >= with || with <= 2
+    prose && (small >= with || with <= 2)
 }
 
 #[cfg(test)]

@@ -94,19 +94,18 @@ impl Roles {
 
     /// Whether one has swapped what the other has.
     pub(super) fn swapped(&self, other: &Self) -> bool {
-        let crossed = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
-        let (from_to, to_from) = (
-            crossed(&self.from, &other.to),
-            crossed(&self.to, &other.from),
-        );
-        let than = match (&self.than, &other.than) {
+        let traded = |mine: &Option<String>, theirs: &Option<String>| match (mine, theirs) {
             (Some(mine), Some(theirs)) => {
                 mine != theirs && self.all.contains(theirs) && other.all.contains(mine)
             }
             _ => false,
         };
+        let crossed = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
         let moved = self.from != other.from || self.to != other.to;
-        than || (moved && (from_to || to_from))
+        traded(&self.than, &other.than)
+            || traded(&self.to, &other.to)
+            || traded(&self.from, &other.from)
+            || (moved && (crossed(&self.from, &other.to) || crossed(&self.to, &other.from)))
     }
 }
 
