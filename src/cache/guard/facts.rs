@@ -8,7 +8,7 @@ use super::names::Names;
 use super::numbers::Counted;
 use super::quotes;
 use super::roles::{Asks, Person, Roles, asks};
-use super::unspaced;
+use super::stretches;
 use super::words::{Kind, Words};
 
 /// The facts of one question.
@@ -35,7 +35,7 @@ impl Facts {
     #[must_use]
     pub fn of(question: &str) -> Self {
         let words = Words::of(question);
-        let unspaced = unspaced::characters(words.text());
+        let unspaced = stretches::characters(words.text());
         let script = language::script(words.text());
         let spoken = words
             .pieces()
@@ -47,7 +47,7 @@ impl Facts {
             denies: spoken
                 .clone()
                 .any(|word| word.ends_with("n't") || sense(word).denies)
-                || unspaced::denies(&unspaced),
+                || stretches::denies(&unspaced),
             sides: sides(&words),
             quoted: quotes::quoted(&words),
             flat: quotes::flat(&words),
@@ -103,7 +103,7 @@ impl Facts {
             Difference::Roles => self.roles.swapped(&other.roles),
             Difference::Names => {
                 !self.names.same(&other.names)
-                    || unspaced::substituted(&self.unspaced, &other.unspaced)
+                    || stretches::substituted(&self.unspaced, &other.unspaced)
             }
             Difference::Question => apart(self.asks, other.asks),
             Difference::Person => self.person.differs(other.person),

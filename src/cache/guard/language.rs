@@ -2,7 +2,7 @@
 
 /// Scripts that are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Script {
+pub(super) enum Script {
     /// A to Z with all their marks.
     Latin,
     /// Greek.
@@ -27,7 +27,7 @@ pub enum Script {
 
 /// Languages in Latin script that are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Language {
+pub(super) enum Language {
     /// English.
     English,
     /// German.

@@ -20,12 +20,12 @@ mod names;
 mod numbers;
 mod quotes;
 mod roles;
+mod stretches;
 mod tables;
-mod unspaced;
 mod words;
 
 pub use facts::Facts;
-pub use language::{Language, Script};
+pub(super) use words::unspaced;
 
 /// What differs between two questions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -158,7 +158,7 @@ pub(super) fn stem(word: &str) -> &str {
 }
 
 /// Whether a script writes without spaces, each character a word or part of one.
-pub(super) fn unspaced(c: char) -> bool {
+pub(in crate::cache) fn unspaced(c: char) -> bool {
     matches!(c, '\u{2e80}'..='\u{2fdf}' | '\u{3005}'..='\u{3007}' | '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}'
         | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}' | '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}'
         | '\u{1780}'..='\u{17ff}')
