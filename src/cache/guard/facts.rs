@@ -1,6 +1,7 @@
 //! What a question says that its answer hangs on.
 
 use super::Difference;
+use super::denial::{self, Content};
 use super::identifiers::identifiers;
 use super::language::{self, Language, Script};
 use super::lexicon::{Side, sense};
@@ -16,6 +17,7 @@ use super::words::{Kind, Words};
 pub struct Facts {
     counted: Counted,
     denies: bool,
+    content: Content,
     sides: Vec<Side>,
     quoted: Vec<String>,
     flat: String,
@@ -44,10 +46,8 @@ impl Facts {
             .map(|piece| words.said(piece));
         Self {
             counted: Counted::of(&words),
-            denies: spoken
-                .clone()
-                .any(|word| word.ends_with("n't") || sense(word).denies)
-                || stretches::denies(&unspaced),
+            denies: denial::denies(&words) || stretches::denies(&unspaced),
+            content: Content::of(&words),
             sides: sides(&words),
             quoted: quotes::quoted(&words),
             flat: quotes::flat(&words),
@@ -89,20 +89,16 @@ impl Facts {
             }
             Difference::Identifiers => self.identifiers != other.identifiers,
             Difference::Quotes => !self.quotes_within(other) || !other.quotes_within(self),
-            Difference::Numbers => {
-                self.counted.numbers != other.counted.numbers
-                    || self.counted.operators != other.counted.operators
+            Difference::Numbers => self.counted.numbers_differ(&other.counted),
+            Difference::Units => self.counted.units_differ(&other.counted),
+            Difference::Dates => self.counted.dates_differ(&other.counted),
+            Difference::Negation => {
+                self.denies != other.denies && self.content.near(&other.content)
             }
-            Difference::Units => {
-                let (mine, theirs) = (&self.counted.units, &other.counted.units);
-                !mine.is_empty() && !theirs.is_empty() && mine != theirs
-            }
-            Difference::Dates => self.counted.dates != other.counted.dates,
-            Difference::Negation => self.denies != other.denies,
             Difference::Opposites => opposed(&self.sides, &other.sides),
             Difference::Roles => self.roles.swapped(&other.roles),
             Difference::Names => {
-                !self.names.same(&other.names)
+                self.names.differ(&other.names)
                     || stretches::substituted(&self.unspaced, &other.unspaced)
             }
             Difference::Question => apart(self.asks, other.asks),

@@ -84,8 +84,8 @@ const SMALL: [(Language, &[&str]); 7] = [
     (
         Language::Portuguese,
         &[
-            "o", "os", "é", "não", "meu", "minha", "como", "onde", "por", "você", "uma", "do",
-            "da", "qual", "são", "para", "em",
+            "os", "é", "não", "meu", "minha", "como", "onde", "por", "você", "uma", "qual", "são",
+            "para", "em",
         ],
     ),
     (
@@ -153,7 +153,10 @@ fn of(c: char) -> Option<Script> {
 /// The language of a text in Latin script; none unless it is plain.
 pub(super) fn language<'a>(words: impl Iterator<Item = &'a str> + Clone) -> Option<Language> {
     let mut counts = SMALL.map(|(language, small)| {
-        let count = words.clone().filter(|word| small.contains(word)).count();
+        let count = small
+            .iter()
+            .filter(|small| words.clone().any(|word| word == **small))
+            .count();
         (count, language)
     });
     counts.sort_by_key(|(count, _)| std::cmp::Reverse(*count));

@@ -16,6 +16,10 @@ pub(super) struct Sense {
     pub(super) unit: Option<u16>,
     /// A day or month.
     pub(super) date: Option<u16>,
+    /// A day that most questions mean without naming it.
+    pub(super) near: bool,
+    /// A word that takes the weight from a denial before it: "not sure", "can't find".
+    pub(super) soothes: bool,
     /// A denial.
     pub(super) denies: bool,
     /// One side of a group whose sides exclude each other.
@@ -57,6 +61,12 @@ fn read() -> HashMap<&'static str, Sense> {
     });
     each(tables::numbers::DATES, |line, word| {
         lexicon.entry(word).or_default().date = Some(line);
+    });
+    each(tables::numbers::NEAR, |_, word| {
+        lexicon.entry(word).or_default().near = true;
+    });
+    each(tables::small::SOOTHING, |_, word| {
+        lexicon.entry(word).or_default().soothes = true;
     });
     each(tables::names::NAMES, |line, word| {
         lexicon.entry(word).or_default().name = Some(line);

@@ -12,6 +12,7 @@
 //! It needs evidence: a text that it cannot read (another script, no capital letters) has fewer facts and passes more
 //! easily. What each rule costs and catches is measured in `docs/eval-cache.md`.
 
+mod denial;
 mod facts;
 mod identifiers;
 mod language;

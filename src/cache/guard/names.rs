@@ -35,7 +35,13 @@ impl Names {
                 at += 1;
                 continue;
             }
-            names.all.push(stem(said).to_owned());
+            if let Some(known) = dotted(words, at) {
+                names.known.push(known);
+                names.end(&mut run);
+                at += 3;
+                continue;
+            }
+            names.all.push(written(said));
             let here = sense(said);
             let next = pieces.get(at + 1).filter(|next| next.kind == Kind::Word);
             if here.leads
@@ -66,7 +72,7 @@ impl Names {
             if capital
                 && (known.is_some() || !(here.common || here.date.is_some() || here.unit.is_some()))
             {
-                run.words.push(stem(said).to_owned());
+                run.words.push(written(said));
                 run.unknown |= known.is_none();
             } else {
                 names.end(&mut run);
@@ -88,21 +94,26 @@ impl Names {
         }
     }
 
-    /// Whether both texts speak of the same names.
-    pub(super) fn same(&self, other: &Self) -> bool {
-        self.known == other.known && self.within(other) && other.within(self)
+    /// Whether the texts speak of different names: each has one that the other lacks, or one has a known one more. A
+    /// single name more that is in no table is no evidence: half of those are common words with capitals.
+    pub(super) fn differ(&self, other: &Self) -> bool {
+        let (mine, theirs) = (self.beyond(other), other.beyond(self));
+        let lacks = |a: &Self, b: &Self| a.known.iter().any(|name| !b.known.contains(name));
+        lacks(self, other) || lacks(other, self) || (mine && theirs)
     }
 
-    /// Whether every run stands in the other text, or its last word does where nothing says that it is another's
-    /// ("Trump" for "Donald Trump", but not "Michael Jackson" for "Janet Jackson").
-    fn within(&self, other: &Self) -> bool {
-        self.runs.iter().all(|run| {
+    /// Whether a run stands in this text and not in the other, and neither does its last word where nothing says that it
+    /// is another's ("Trump" for "Donald Trump", but not "Michael Jackson" for "Janet Jackson").
+    fn beyond(&self, other: &Self) -> bool {
+        self.runs.iter().any(|run| {
             let last = run.last();
             let others = |theirs: &Vec<String>| {
                 theirs.last() == last && !theirs.iter().all(|word| run.contains(word))
             };
-            run.iter().all(|word| other.has(word))
-                || (last.is_some_and(|last| other.has(last)) && !other.runs.iter().any(others))
+            let whole = run.iter().all(|word| other.has(word));
+            let surname =
+                last.is_some_and(|last| other.has(last)) && !other.runs.iter().any(others);
+            !whole && !surname
         })
     }
 
@@ -117,6 +128,37 @@ struct Run {
     words: Vec<String>,
     /// Whether one of them is in no table: else the tables say all there is.
     unknown: bool,
+}
+
+/// A name's word without endings and accents: "Pokémon's" and "Pokemon" are one.
+fn written(said: &str) -> String {
+    let plain = |c| match c {
+        'à' | 'á' | 'â' | 'ã' | 'ä' | 'å' => 'a',
+        'ç' | 'ć' | 'č' => 'c',
+        'è' | 'é' | 'ê' | 'ë' => 'e',
+        'ì' | 'í' | 'î' | 'ï' => 'i',
+        'ñ' => 'n',
+        'ò' | 'ó' | 'ô' | 'õ' | 'ö' | 'ø' => 'o',
+        'š' => 's',
+        'ù' | 'ú' | 'û' | 'ü' => 'u',
+        'ý' | 'ÿ' => 'y',
+        'ž' => 'z',
+        c => c,
+    };
+    stem(said).chars().map(plain).collect()
+}
+
+/// "U.S." and "U.K.", which are three pieces and a point.
+fn dotted(words: &Words, at: usize) -> Option<u16> {
+    let [first, point, second, ..] = words.pieces().get(at..)? else {
+        return None;
+    };
+    let close = point.kind == Kind::Mark('.') && point.glued && second.glued;
+    match (words.said(first), words.said(second)) {
+        ("u", "s") if close => sense("usa").name,
+        ("u", "k") if close => sense("uk").name,
+        _ => None,
+    }
 }
 
 /// The name that a word is known as. "US" is the country only in capitals.
@@ -154,7 +196,7 @@ mod tests {
     use super::*;
 
     fn same(a: &str, b: &str) -> bool {
-        Names::of(&Words::of(a)).same(&Names::of(&Words::of(b)))
+        !Names::of(&Words::of(a)).differ(&Names::of(&Words::of(b)))
     }
 
     #[test]
@@ -180,7 +222,6 @@ mod tests {
             "When was Michael Jordan born?",
             "When was Michael Jackson born?"
         ));
-        assert!(!same("Is Galaxy Note good?", "Is Galaxy good?"));
     }
 
     #[test]

@@ -7,13 +7,17 @@ use super::words::{Kind, Piece, Words};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Counted {
     /// Numbers in their plainest form, sorted unless there are operators; then they stand as they were written.
-    pub(super) numbers: Vec<String>,
+    numbers: Vec<String>,
+    /// Whether one of them is written in digits.
+    digits: bool,
     /// Operators between numbers, in order.
-    pub(super) operators: Vec<char>,
+    operators: Vec<char>,
     /// Units, each once, sorted.
-    pub(super) units: Vec<u16>,
+    units: Vec<u16>,
     /// Days and months, each once, sorted.
-    pub(super) dates: Vec<u16>,
+    dates: Vec<u16>,
+    /// Whether one of these is more than today and the like.
+    far: bool,
 }
 
 /// Months whose names are verbs: counted beside a number or behind a word that dates have before them.
@@ -39,7 +43,7 @@ impl Counted {
                 at += used.max(1);
                 continue;
             }
-            counted.unit(words, at, sense);
+            counted.units.extend(sense.unit);
             counted.date(words, at, sense);
             counted.operator(words, at);
             at += used.max(1);
@@ -54,12 +58,32 @@ impl Counted {
         counted
     }
 
+    /// Whether they count differently. A number in letters that only one has ("two weeks ago", "the five best") is no
+    /// evidence.
+    pub(super) fn numbers_differ(&self, other: &Self) -> bool {
+        let one_sided = self.numbers.is_empty() != other.numbers.is_empty();
+        let differ = self.numbers != other.numbers && (!one_sided || self.digits || other.digits);
+        differ || self.operators != other.operators
+    }
+
+    /// Whether both measure, and in different units.
+    pub(super) fn units_differ(&self, other: &Self) -> bool {
+        !self.units.is_empty() && !other.units.is_empty() && self.units != other.units
+    }
+
+    /// Whether they speak of different days. Today and the near past are no evidence where only one names a day.
+    pub(super) fn dates_differ(&self, other: &Self) -> bool {
+        let one_sided = self.dates.is_empty() != other.dates.is_empty();
+        self.dates != other.dates && (!one_sided || self.far || other.far)
+    }
+
     /// A number in digits, with the scale and the unit behind it. Returns the pieces it takes.
     fn number(&mut self, words: &Words, at: usize) -> usize {
         let Some(piece) = words.pieces().get(at) else {
             return 1;
         };
         let said = words.said(piece);
+        self.digits = true;
         let behind = words.pieces().get(at + 1);
         let word = behind.map(|piece| words.said(piece)).unwrap_or_default();
         match sense(word).scale {
@@ -132,13 +156,6 @@ impl Counted {
         used
     }
 
-    fn unit(&mut self, words: &Words, at: usize, sense: Sense) {
-        if let Some(unit) = sense.unit {
-            self.units.push(unit);
-        }
-        let _ = (words, at);
-    }
-
     fn date(&mut self, words: &Words, at: usize, here: Sense) {
         let pieces = words.pieces();
         let said = |at: usize| {
@@ -147,11 +164,13 @@ impl Counted {
                 .map(|piece| words.said(piece))
                 .unwrap_or_default()
         };
-        if here.leads
-            && let Some(date) = sense(&format!("{} {}", said(at), said(at + 1))).date
-        {
-            self.dates.push(date);
-            return;
+        if here.leads {
+            let both = sense(&format!("{} {}", said(at), said(at + 1)));
+            if let Some(date) = both.date {
+                self.dates.push(date);
+                self.far |= !both.near;
+                return;
+            }
         }
         let Some(date) = here.date else { return };
         if VERBS.contains(&said(at)) {
@@ -169,6 +188,7 @@ impl Counted {
             }
         }
         self.dates.push(date);
+        self.far |= !here.near;
     }
 
     /// `+ * ^ × ÷ =` beside a number; `-` and `/` only with space around, since `2-3` and `1/2/2024` are no sums.
@@ -245,7 +265,7 @@ mod tests {
             ("3 million", "3000000"),
             ("5k", "5 thousand"),
             ("１０", "ten"),
-            ("2nd", "second"),
+            ("3rd", "third"),
             ("1.2.3", "1.2.3"),
         ] {
             assert_eq!(numbers(a), numbers(b), "{a} {b}");

@@ -133,6 +133,7 @@ pub(in super::super) const NAMES: &[&str] = &[
     "zambia",
     "zimbabwe",
     "europe, european, europeans",
+    "eu, european union",
     "africa, african, africans",
     "asia, asian, asians",
     "antarctica",

@@ -1,6 +1,7 @@
 //! Numbers in letters, units, days and months.
 
-/// Numbers in letters. "One" is left out: it is a pronoun more often than a number.
+/// Numbers in letters. "One" and "second" are left out: they are other words more often than
+/// numbers.
 pub(in super::super) const WORDS: &[(&str, u32)] = &[
     ("zero", 0),
     ("two", 2),
@@ -176,6 +177,14 @@ pub(in super::super) const UNITS: &[&str] = &[
     "litecoin, ltc",
     "dogecoin, doge",
     "cents",
+];
+
+/// Days that most questions mean without naming them: no evidence where only one question does.
+pub(in super::super) const NEAR: &[&str] = &[
+    "today, heute, aujourd'hui, hoy, oggi",
+    "tonight",
+    "yesterday, gestern, hier, ayer",
+    "this week, this month, this year, last week, last month, last year, last night, weekend, weekends",
 ];
 
 /// Days and months, one a line. "May" and "march" are verbs too: see where they are read.
