@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::key::Identity;
 
-/// What the map, the eviction policy and the allocator keep for an entry beside its own bytes, roughly.
+/// What the maps by key and by id, the eviction policy and the allocator keep for an entry beside its own bytes, roughly.
 const OVERHEAD: usize = 256;
 
 /// A complete answer, as it came from a peer.
@@ -84,6 +84,12 @@ impl Entry {
     pub fn fresh(&self, now: Instant, max_age: Option<Duration>) -> bool {
         let age = self.age(now);
         age < self.ttl && max_age.is_none_or(|most| age <= most)
+    }
+
+    /// Whether nobody can make use of it any more.
+    #[must_use]
+    pub fn over(&self, now: Instant) -> bool {
+        self.age(now) >= self.ttl
     }
 
     /// Time it may still be served; zero when it is over.

@@ -244,7 +244,9 @@ impl Cache {
         }
         let ttl = ttl.map_or(self.config.ttl, |ttl| ttl.min(self.config.ttl));
         let entry = Arc::new(Entry::new(identity, answer, ttl, now));
-        self.exact.put(entry.clone());
+        if !self.exact.put(entry.clone(), now).held {
+            return Stored::TooLarge;
+        }
         // The answer goes first: a vector whose answer is not there yet would be taken for a dead one.
         if let (Some(meaning), Some(vector), true) =
             (&self.meaning, vector, identity.question.is_some())
@@ -257,7 +259,7 @@ impl Cache {
     /// What it holds. Does what housekeeping is due, so it is for scrapes and not for every request.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.exact.settle();
+        drop(self.exact.settle(Instant::now()));
         Stats {
             entries: self.exact.entries(),
             bytes: self.exact.bytes(),
