@@ -61,6 +61,12 @@ impl Entry {
         }
     }
 
+    /// Its id as a number; `None` when it is none of ours.
+    #[must_use]
+    pub fn number(&self) -> Option<u128> {
+        number(&self.id)
+    }
+
     /// Memory that it takes, in bytes.
     #[must_use]
     pub fn weight_bytes(&self) -> usize {
@@ -97,6 +103,11 @@ impl Entry {
     pub fn remaining(&self, now: Instant) -> Duration {
         self.ttl.saturating_sub(self.age(now))
     }
+}
+
+/// The number behind an id.
+pub(super) fn number(id: &str) -> Option<u128> {
+    u128::from_str_radix(id, 16).ok()
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 
-use super::entry::Entry;
+use super::entry::{Entry, number};
 use shard::Shard;
 use value::Clock;
 
@@ -299,24 +299,20 @@ impl Exact {
     }
 
     fn name(&self, entry: &Entry) {
-        if let Some(number) = number(&entry.id) {
+        if let Some(number) = entry.number() {
             self.ids_of(number).write().insert(number, entry.exact);
         }
     }
 
     /// An entry is gone from its shard, which is still held.
     fn forget(&self, gone: &Entry) {
-        if let Some(number) = number(&gone.id) {
+        if let Some(number) = gone.number() {
             self.ids_of(number).write().remove(&number);
         }
         self.bytes
             .fetch_sub(gone.weight_bytes() as u64, Ordering::Relaxed);
         self.entries.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-fn number(id: &str) -> Option<u128> {
-    u128::from_str_radix(id, 16).ok()
 }
 
 #[cfg(test)]
