@@ -142,7 +142,7 @@ pub struct Store {
 #[derive(Debug)]
 struct Shared {
     path: PathBuf,
-    max_bytes: u64,
+    max_bytes: AtomicU64,
     queue: Queue,
     state: watch::Sender<State>,
     blobs: Mutex<Blobs>,
@@ -166,7 +166,7 @@ impl Store {
     pub fn start(path: &Path, max_bytes: u64, sink: Arc<dyn Sink>) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             path: path.to_owned(),
-            max_bytes,
+            max_bytes: AtomicU64::new(max_bytes),
             queue: Queue::new(QUEUE_BYTES),
             state: watch::channel(State::Opening).0,
             blobs: Mutex::default(),
@@ -183,12 +183,6 @@ impl Store {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.shared.path
-    }
-
-    /// Its bound, in bytes.
-    #[must_use]
-    pub fn max_bytes(&self) -> u64 {
-        self.shared.max_bytes
     }
 
     /// Has an entry written, soon. Call it before the entry can be found, so that whoever removes it comes later here too.
@@ -293,7 +287,8 @@ impl Store {
     }
 
     /// Fills `sink` from now on, from the beginning: a cache with another configuration takes the file over.
-    pub fn refill(&self, sink: Arc<dyn Sink>) {
+    pub fn refill(&self, sink: Arc<dyn Sink>, max_bytes: u64) {
+        self.shared.max_bytes.store(max_bytes, Ordering::Relaxed);
         self.shared.queue.push_urgent(Order::Refill(sink));
     }
 
@@ -318,7 +313,7 @@ impl Store {
         StoreStats {
             state: self.shared.state.borrow().clone(),
             bytes: read(&counts.bytes),
-            max_bytes: self.shared.max_bytes,
+            max_bytes: read(&self.shared.max_bytes),
             filled: read(&counts.filled),
             waiting_bytes: self.shared.queue.bytes() as u64,
             written: read(&counts.written),

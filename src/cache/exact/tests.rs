@@ -1,5 +1,5 @@
-use super::super::entry::Answer;
 use super::super::entry::tests::{answer, identity};
+use super::super::entry::{Answer, Origin};
 use super::super::key::Identity;
 use super::*;
 
@@ -12,7 +12,7 @@ fn store(
     ttl: Duration,
     now: Instant,
 ) -> Arc<Entry> {
-    let entry = Arc::new(Entry::new(identity, answer, ttl, now));
+    let entry = Arc::new(Entry::new(identity, answer, Origin::default(), ttl, now));
     assert!(cache.put(entry.clone(), now).held);
     entry
 }
@@ -32,7 +32,13 @@ fn entry(n: usize, body: &str, output_tokens: u64) -> Arc<Entry> {
         exact: key(n),
         ..identity(0, 0, None)
     };
-    Arc::new(Entry::new(&identity, answer, HOUR, Instant::now()))
+    Arc::new(Entry::new(
+        &identity,
+        answer,
+        Origin::default(),
+        HOUR,
+        Instant::now(),
+    ))
 }
 
 #[test]
@@ -160,6 +166,7 @@ fn an_entry_whose_time_is_over_leaves_before_any_other() {
     let short = Entry::new(
         &identity(7, 0, None),
         answer("x"),
+        Origin::default(),
         Duration::from_secs(1),
         now,
     );
@@ -218,7 +225,13 @@ fn entries_are_counted_and_removed_by_what_they_are() {
 fn a_filler_never_replaces_what_is_newer() {
     let (cache, now) = (Exact::new(1 << 20), Instant::now());
     let newer = store(&cache, &identity(1, 0, None), answer("new"), HOUR, now);
-    let older = Entry::new(&identity(1, 0, None), answer("old"), HOUR, now);
+    let older = Entry::new(
+        &identity(1, 0, None),
+        answer("old"),
+        Origin::default(),
+        HOUR,
+        now,
+    );
     assert!(!cache.put_if_absent(Arc::new(older), now).held);
     assert_eq!(cache.peek(&[1; 32]).unwrap().id, newer.id);
     assert_eq!(cache.bytes(), newer.weight_bytes() as u64);

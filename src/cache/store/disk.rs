@@ -145,7 +145,18 @@ impl Disk {
         now: Instant,
         wall: SystemTime,
     ) -> Result<(Self, Blobs), Failure> {
-        let file = Builder::new().set_cache_size(PAGE_CACHE).create(path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            // Prompts and answers are nobody else's.
+            .mode(0o600)
+            .open(path)
+            .map_err(|error| Failure::Io(error.to_string()))?;
+        let file = Builder::new()
+            .set_cache_size(PAGE_CACHE)
+            .create_with_backend(FileBackend::new(file)?)?;
         let setup = file.begin_write()?;
         let (seen, bytes) = {
             setup.open_table(ENTRIES)?;
@@ -175,6 +186,11 @@ impl Disk {
             max_bytes,
         };
         Ok((disk, blobs))
+    }
+
+    /// Changes the bound from the next write on.
+    pub(super) fn bound(&mut self, max_bytes: u64) {
+        self.max_bytes = max_bytes;
     }
 
     /// Bytes of the entries and vectors in the file.

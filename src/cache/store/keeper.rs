@@ -138,7 +138,7 @@ impl Keeper {
         let shared = Arc::clone(&self.shared);
         let (mut disk, blobs) = Disk::open(
             &shared.path,
-            shared.max_bytes,
+            shared.max_bytes.load(Ordering::Relaxed),
             Instant::now(),
             SystemTime::now(),
         )?;
@@ -203,6 +203,7 @@ impl Keeper {
                     _ => drop(reply.send(Ok(0))),
                 },
                 Order::Refill(sink) => {
+                    disk.bound(self.shared.max_bytes.load(Ordering::Relaxed));
                     self.sink = sink;
                     let blobs = self.shared.blobs.lock().clone();
                     self.sink.opened(&blobs);

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use super::clock::Clock;
 use super::names;
-use crate::cache::entry::{Answer, Entry};
+use crate::cache::entry::{Answer, Entry, Origin};
 
 const VERSION: u8 = 1;
 const CHECK: usize = 16;
@@ -98,6 +98,12 @@ mod tag {
     pub(super) const INPUT_TOKENS: u8 = 8;
     pub(super) const OUTPUT_TOKENS: u8 = 9;
     pub(super) const MODEL: u8 = 10;
+    pub(super) const SCOPE: u8 = 11;
+    pub(super) const TENANT: u8 = 12;
+    pub(super) const ROUTE: u8 = 13;
+    pub(super) const ASKED: u8 = 14;
+    pub(super) const NAMESPACE: u8 = 15;
+    pub(super) const TAG: u8 = 16;
 }
 
 /// The record of an entry; `None` when its id is none of ours.
@@ -117,6 +123,7 @@ pub(super) fn of_entry(entry: &Entry, clock: &Clock) -> Option<Vec<u8>> {
     fields.number(tag::INPUT_TOKENS, answer.input_tokens);
     fields.number(tag::OUTPUT_TOKENS, answer.output_tokens);
     fields.put(tag::MODEL, answer.model.as_bytes());
+    fields.origin(&entry.origin);
     Some(seal(Kind::Entry, &entry.exact, &fields.0))
 }
 
@@ -141,6 +148,7 @@ pub(super) fn to_entry(
         output_tokens: 0,
         model: String::new(),
     };
+    let mut origin = Origin::default();
     for field in fields(payload.get(ID..).ok_or(Unreadable::Damaged)?) {
         let (tag, bytes) = field?;
         match tag {
@@ -154,6 +162,12 @@ pub(super) fn to_entry(
             tag::INPUT_TOKENS => answer.input_tokens = number_of(bytes)?,
             tag::OUTPUT_TOKENS => answer.output_tokens = number_of(bytes)?,
             tag::MODEL => answer.model = text(bytes)?,
+            tag::SCOPE => origin.scope = text(bytes)?,
+            tag::TENANT => origin.tenant = Some(text(bytes)?),
+            tag::ROUTE => origin.route = text(bytes)?,
+            tag::ASKED => origin.model = text(bytes)?,
+            tag::NAMESPACE => origin.namespace = text(bytes)?,
+            tag::TAG => origin.tags.push(pair(bytes)?),
             _ => {}
         }
     }
@@ -168,16 +182,21 @@ pub(super) fn to_entry(
         exact: *key,
         question,
         answer,
+        origin,
     })
 }
 
 /// A vector as it is stored: of which entry, in which class, of which model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vector {
-    pub(super) id: u128,
-    pub(super) class: [u8; 32],
-    pub(super) model: [u8; 32],
-    pub(super) packed: Vec<i16>,
+    /// Id of the entry, as a number.
+    pub id: u128,
+    /// Class that it may be searched in.
+    pub class: [u8; 32],
+    /// What tells the model's vectors from another's.
+    pub model: [u8; 32],
+    /// Its components: [`crate::cache::index::pack`].
+    pub packed: Vec<i16>,
 }
 
 /// The record of a vector.
@@ -224,6 +243,28 @@ impl Writer {
     fn number(&mut self, tag: u8, number: u64) {
         self.put(tag, &number.to_le_bytes());
     }
+
+    fn origin(&mut self, origin: &Origin) {
+        self.put(tag::SCOPE, origin.scope.as_bytes());
+        if let Some(tenant) = &origin.tenant {
+            self.put(tag::TENANT, tenant.as_bytes());
+        }
+        self.put(tag::ROUTE, origin.route.as_bytes());
+        self.put(tag::ASKED, origin.model.as_bytes());
+        self.put(tag::NAMESPACE, origin.namespace.as_bytes());
+        for (name, value) in &origin.tags {
+            let mut pair = Writer(Vec::new());
+            pair.put(0, name.as_bytes());
+            pair.put(0, value.as_bytes());
+            self.put(tag::TAG, &pair.0);
+        }
+    }
+}
+
+fn pair(bytes: &[u8]) -> Result<(String, String), Unreadable> {
+    let mut fields = fields(bytes);
+    let mut next = || text(fields.next().ok_or(Unreadable::Damaged)??.1);
+    Ok((next()?, next()?))
 }
 
 fn fields(mut rest: &[u8]) -> impl Iterator<Item = Result<(u8, &[u8]), Unreadable>> {

@@ -1,6 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::cache::entry::Origin;
 use crate::cache::entry::tests::{answer, identity};
 use crate::cache::exact::Exact;
 
@@ -77,7 +78,13 @@ fn put(store: &Store, held: &Held, n: usize) -> Arc<Entry> {
     };
     let body = format!("answer {n}");
     let now = Instant::now();
-    let entry = Arc::new(Entry::new(&identity, answer(&body), HOUR, now));
+    let entry = Arc::new(Entry::new(
+        &identity,
+        answer(&body),
+        Origin::default(),
+        HOUR,
+        now,
+    ));
     let vector = Vector {
         id: entry.number().unwrap(),
         class: [0; 32],
@@ -157,7 +164,13 @@ async fn what_is_newer_is_not_overwritten_by_what_is_filled() {
         exact: key(1),
         ..identity(0, 0, None)
     };
-    let newer = Arc::new(Entry::new(&identity, answer("newer"), HOUR, now));
+    let newer = Arc::new(Entry::new(
+        &identity,
+        answer("newer"),
+        Origin::default(),
+        HOUR,
+        now,
+    ));
     assert!(held.exact.put(newer, now).held);
     let _store = Store::start(&path, 1 << 30, held.clone()).unwrap();
     held.filled().await;
@@ -284,7 +297,13 @@ async fn more_than_the_queue_holds_is_lost_and_counted_but_never_blocks() {
     assert_eq!(store.settled().await, State::Waiting);
     let body = "x".repeat(1 << 20);
     for n in 0..100 {
-        let entry = Entry::new(&identity(n, 0, None), answer(&body), HOUR, Instant::now());
+        let entry = Entry::new(
+            &identity(n, 0, None),
+            answer(&body),
+            Origin::default(),
+            HOUR,
+            Instant::now(),
+        );
         store.put(&Arc::new(entry), None);
     }
     let stats = store.stats();
@@ -302,7 +321,7 @@ async fn another_cache_can_take_the_open_file_over() {
     }
     store.put_blob_durably("b", b"x").await.unwrap();
     let next = Held::new();
-    store.refill(next.clone());
+    store.refill(next.clone(), 1 << 30);
     next.filled().await;
     assert_eq!(next.exact.entries(), 100);
     assert_eq!(next.blobs.lock()["b"].as_ref(), b"x");

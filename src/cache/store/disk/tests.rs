@@ -1,12 +1,18 @@
 use super::*;
-use crate::cache::entry::Answer;
 use crate::cache::entry::tests::{answer, identity};
+use crate::cache::entry::{Answer, Origin};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn entry(n: u8, body: &str, now: Instant) -> Arc<Entry> {
     let answer: Answer = answer(body);
-    Arc::new(Entry::new(&identity(n, 0, None), answer, HOUR, now))
+    Arc::new(Entry::new(
+        &identity(n, 0, None),
+        answer,
+        Origin::default(),
+        HOUR,
+        now,
+    ))
 }
 
 fn put(entry: &Arc<Entry>) -> Change {

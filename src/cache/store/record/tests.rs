@@ -11,7 +11,15 @@ fn clock(now: Instant) -> Clock {
 
 fn entry(question: Option<&str>, body: &str, now: Instant) -> Entry {
     let ttl = Duration::from_secs(60);
-    Entry::new(&identity(3, 4, question), answer(body), ttl, now)
+    let origin = Origin {
+        scope: "key:a".into(),
+        tenant: question.map(|_| "acme".into()),
+        route: "chat".into(),
+        model: "m".into(),
+        namespace: body.into(),
+        tags: vec![("a".into(), "1".into()), ("b".into(), String::new())],
+    };
+    Entry::new(&identity(3, 4, question), answer(body), origin, ttl, now)
 }
 
 #[test]
@@ -24,6 +32,7 @@ fn an_entry_comes_back_as_it_was() {
         assert_eq!(after.id, before.id);
         assert_eq!(after.question, before.question);
         assert_eq!(after.answer, before.answer);
+        assert_eq!(after.origin, before.origin);
         assert_eq!(after.ttl, before.ttl);
         assert!(before.stored_at - after.stored_at < Duration::from_micros(2));
         assert_eq!(id(&record), before.number());
