@@ -17,6 +17,7 @@ pub mod embed;
 pub mod entry;
 pub mod exact;
 pub mod fill;
+pub mod guard;
 pub mod index;
 pub mod keep;
 pub mod key;
