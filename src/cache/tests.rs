@@ -28,6 +28,9 @@ fn config() -> Config {
                 path: PathBuf::new(),
                 library: None,
                 threads: 1,
+                pooling: None,
+                prefix: None,
+                cache_bytes: 0,
             },
         }),
     }

@@ -325,6 +325,23 @@ pub struct Embedder {
     pub library: Option<PathBuf>,
     /// Embedding threads, each with its own session.
     pub threads: usize,
+    /// How token vectors become one; `None` = as the directory says.
+    pub pooling: Option<Pooling>,
+    /// Put in front of each text; `None` = as the directory says.
+    pub prefix: Option<String>,
+    /// Vectors of texts seen before, in bytes; 0 = none are kept.
+    pub cache_bytes: u64,
+}
+
+/// How the vectors of a text's tokens become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooling {
+    /// Their mean.
+    Mean,
+    /// That of the first.
+    Cls,
+    /// That of the last.
+    LastToken,
 }
 
 /// A client key, known by its hash only.

@@ -141,5 +141,8 @@ fn embedder(mut s: Section<'_>, raw: &RawEmbedder) -> Option<Embedder> {
         path: path?,
         library,
         threads,
+        pooling: None,
+        prefix: None,
+        cache_bytes: 64 << 20,
     })
 }
