@@ -70,6 +70,11 @@ impl Fields {
         }
     }
 
+    /// Bytes that they take on the wire, roughly.
+    pub fn size(&self) -> usize {
+        self.values.len() + 32 * self.places.len()
+    }
+
     /// Whether a field has this name, which is in lower case.
     pub fn has(&self, name: &str) -> bool {
         self.places.iter().any(|(known, _)| *known == name)
