@@ -27,7 +27,7 @@ pub use directives::Directives;
 pub use eligible::{Eligible, Facts, Ineligible, eligible};
 pub use embed::{EmbedFailure, EmbedState, Embedder};
 pub use entry::{Answer, Entry};
-pub use key::{Identity, KeyParts, Unkeyable};
+pub use key::{BodyKey, Identity, KeyParts, Unkeyable};
 pub use scope::Caller;
 
 use crate::config::model::{self, Cache as Config};

@@ -76,6 +76,12 @@ impl Document {
         Node::new(self, 0)
     }
 
+    /// Bytes of all its text, roughly.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.body.len() + self.unescaped.len()
+    }
+
     fn token(&self, at: u32) -> Token {
         self.tokens.get(at as usize).copied().unwrap_or(Token::Null)
     }
