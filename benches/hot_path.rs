@@ -14,7 +14,9 @@ use sha2::{Digest, Sha256};
 
 use tollgate::admit::{KeyTable, Limiter, Need, Subject, presented_key};
 use tollgate::balance::{Demand, Outcome, Pick, Pool};
-use tollgate::cache::{Answer, Cache, Caller, Directives, Identity, KeyParts, scope};
+use tollgate::cache::{
+    Answer, Cache, Caller, Directives, Identity, KeyParts, NewEntry, Origin, scope,
+};
 use tollgate::config;
 use tollgate::llm::answer::AnswerFacts;
 use tollgate::llm::meter::StreamMeter;
@@ -88,9 +90,9 @@ impl World {
         let cache = Cache::new(config.caches.first().ok_or("no cache")?, None)?;
         let stored = identity(&bodies[0].view)?;
         let answer = answer();
-        cache.put(
-            &stored,
-            Answer {
+        let new = NewEntry {
+            identity: &stored,
+            answer: Answer {
                 endpoint: "chat",
                 streamed: false,
                 content_type: "application/json".to_owned(),
@@ -99,10 +101,11 @@ impl World {
                 output_tokens: 60,
                 model: "qwen3-8b".to_owned(),
             },
-            None,
-            None,
-            Instant::now(),
-        );
+            origin: Origin::default(),
+            ttl: None,
+            vector: None,
+        };
+        cache.put(new, Instant::now());
         let pool = Pool::new(
             config.pools.first().ok_or("no pool")?,
             Arc::new(|| ()),

@@ -28,6 +28,34 @@ pub struct Answer {
     pub model: String,
 }
 
+/// Where an answer belongs, for those who look for it later.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Whom it may be given to: [`super::scope::partition`].
+    pub scope: String,
+    /// Tenant that asked, where keys are configured.
+    pub tenant: Option<String>,
+    /// Name of the route it was asked on.
+    pub route: String,
+    /// Model that was asked for; empty where none was named.
+    pub model: String,
+    /// Namespace that the client named; empty for none.
+    pub namespace: String,
+    /// Tags that the client gave it.
+    pub tags: Vec<(String, String)>,
+}
+
+impl Origin {
+    fn bytes(&self) -> usize {
+        let tenant = self.tenant.as_ref().map_or(0, String::capacity);
+        let named = [&self.scope, &self.route, &self.model, &self.namespace];
+        let tags = self.tags.iter().flat_map(|(name, value)| [name, value]);
+        let texts = named.into_iter().chain(tags).map(String::capacity);
+        let pairs = self.tags.capacity() * size_of::<(String, String)>();
+        tenant + pairs + texts.sum::<usize>()
+    }
+}
+
 /// An answer in the cache.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -43,13 +71,21 @@ pub struct Entry {
     pub question: Option<String>,
     /// The answer.
     pub answer: Answer,
+    /// Where it belongs.
+    pub origin: Origin,
 }
 
 impl Entry {
     /// Makes an entry with a new id. The body is copied, since a slice would keep the buffer around it alive, which
     /// no byte count would show.
     #[must_use]
-    pub fn new(identity: &Identity, answer: Answer, ttl: Duration, now: Instant) -> Self {
+    pub fn new(
+        identity: &Identity,
+        answer: Answer,
+        origin: Origin,
+        ttl: Duration,
+        now: Instant,
+    ) -> Self {
         let body = Bytes::copy_from_slice(&answer.body);
         Self {
             id: format!("{:032x}", fastrand::u128(..)),
@@ -58,6 +94,7 @@ impl Entry {
             exact: identity.exact,
             question: identity.question.clone(),
             answer: Answer { body, ..answer },
+            origin,
         }
     }
 
@@ -69,7 +106,8 @@ impl Entry {
         let text = self.id.capacity()
             + question
             + answer.content_type.capacity()
-            + answer.model.capacity();
+            + answer.model.capacity()
+            + self.origin.bytes();
         size_of::<Self>() + OVERHEAD + text + answer.body.len()
     }
 
@@ -121,6 +159,7 @@ pub(super) mod tests {
         Entry::new(
             &identity(1, 1, None),
             answer("body"),
+            Origin::default(),
             Duration::from_secs(ttl),
             now,
         )
@@ -167,6 +206,7 @@ pub(super) mod tests {
         let entry = Entry::new(
             &identity(1, 1, None),
             answer,
+            Origin::default(),
             Duration::from_secs(1),
             Instant::now(),
         );

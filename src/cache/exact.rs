@@ -99,8 +99,8 @@ impl Exact {
 
 #[cfg(test)]
 mod tests {
-    use super::super::entry::Answer;
     use super::super::entry::tests::{answer, identity};
+    use super::super::entry::{Answer, Origin};
     use super::super::key::Identity;
     use super::*;
 
@@ -113,7 +113,7 @@ mod tests {
         ttl: Duration,
         now: Instant,
     ) -> Arc<Entry> {
-        let entry = Arc::new(Entry::new(identity, answer, ttl, now));
+        let entry = Arc::new(Entry::new(identity, answer, Origin::default(), ttl, now));
         cache.put(entry.clone());
         entry
     }

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 pub use directives::Directives;
 pub use eligible::{Eligible, Facts, Ineligible, eligible};
 pub use embed::{EmbedFailure, EmbedState, Embedder};
-pub use entry::{Answer, Entry};
+pub use entry::{Answer, Entry, Origin};
 pub use key::{BodyKey, Identity, KeyParts, Unkeyable};
 pub use scope::Caller;
 
@@ -102,6 +102,21 @@ impl Skip {
             Self::Search(SearchFailure::Failed) => "index_failed",
         }
     }
+}
+
+/// A complete answer to be stored.
+#[derive(Debug)]
+pub struct NewEntry<'a> {
+    /// The request that it answers.
+    pub identity: &'a Identity,
+    /// The answer.
+    pub answer: Answer,
+    /// Where it belongs.
+    pub origin: Origin,
+    /// Its life, which the configured one bounds; `None` = that one.
+    pub ttl: Option<Duration>,
+    /// Vector of its question, with which it can be found by meaning too.
+    pub vector: Option<Arc<[f32]>>,
 }
 
 /// What came of storing an answer.
@@ -206,9 +221,9 @@ impl Cache {
             Ok(found) => found,
             Err(failure) => return skipped(Skip::Search(failure), Some(vector)),
         };
-        let threshold = directives.threshold.map_or(meaning.config.threshold, |t| {
-            t.max(meaning.config.threshold)
-        });
+        let threshold = directives
+            .threshold
+            .map_or(meaning.config.floor(), |t| t.max(meaning.config.floor()));
         let mut nearest = None;
         for neighbour in found {
             // Without an age bound, an answer that cannot be had is gone for good.
@@ -229,21 +244,20 @@ impl Cache {
         SemanticOutcome::Miss { vector, nearest }
     }
 
-    /// Stores a complete answer, for `ttl` but no longer than configured. With the vector of its question it can be found
-    /// by meaning too.
-    pub fn put(
-        &self,
-        identity: &Identity,
-        answer: Answer,
-        ttl: Option<Duration>,
-        vector: Option<Arc<[f32]>>,
-        now: Instant,
-    ) -> Stored {
+    /// Stores an answer.
+    pub fn put(&self, new: NewEntry<'_>, now: Instant) -> Stored {
+        let NewEntry {
+            identity,
+            answer,
+            origin,
+            ttl,
+            vector,
+        } = new;
         if answer.body.len() as u64 > self.config.max_entry_bytes {
             return Stored::TooLarge;
         }
         let ttl = ttl.map_or(self.config.ttl, |ttl| ttl.min(self.config.ttl));
-        let entry = Arc::new(Entry::new(identity, answer, ttl, now));
+        let entry = Arc::new(Entry::new(identity, answer, origin, ttl, now));
         self.exact.put(entry.clone());
         // The answer goes first: a vector whose answer is not there yet would be taken for a dead one.
         if let (Some(meaning), Some(vector), true) =

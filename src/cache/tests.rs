@@ -16,10 +16,19 @@ fn config() -> Config {
         name: "answers".into(),
         scope: Scope::Key,
         ttl: HOUR,
+        ttl_rules: Vec::new(),
+        stale_while_revalidate: Duration::ZERO,
+        stale_if_error: Duration::ZERO,
+        single_flight: model::SingleFlight::Off,
         max_bytes: 1 << 20,
         max_entry_bytes: 1 << 16,
+        store: None,
+        min_hit_ratio: 0.0,
         semantic: Some(model::Semantic {
-            threshold: 0.95,
+            mode: model::SemanticMode::Serve,
+            decision: model::Decision::Threshold(0.95),
+            guard: false,
+            min_words: 1,
             max_entries: 1000,
             deadline: Duration::from_secs(60),
             max_temperature: 1.0,
@@ -28,7 +37,12 @@ fn config() -> Config {
                 path: PathBuf::new(),
                 library: None,
                 threads: 1,
+                pooling: None,
+                prefix: None,
+                cache_bytes: 0,
             },
+            reranker: None,
+            judge: None,
         }),
     }
 }
@@ -45,6 +59,22 @@ fn by_angle(text: &str) -> Result<Vec<f32>, String> {
 
 fn cache() -> Cache {
     Cache::new(&config(), Some(Arc::new(fake(by_angle)))).unwrap()
+}
+
+/// To be stored, without an origin.
+fn new<'a>(
+    identity: &'a Identity,
+    body: &str,
+    ttl: Option<Duration>,
+    vector: Option<Arc<[f32]>>,
+) -> NewEntry<'a> {
+    NewEntry {
+        identity,
+        answer: answer(body),
+        origin: Origin::default(),
+        ttl,
+        vector,
+    }
 }
 
 fn chat(system: &str, user: &str) -> Value {
@@ -77,7 +107,7 @@ async fn store(cache: &Cache, identity: &Identity, body: &str, now: Instant) {
         panic!("no miss for {body}")
     };
     assert!(matches!(
-        cache.put(identity, answer(body), None, Some(vector), now),
+        cache.put(new(identity, body, None, Some(vector)), now),
         Stored::Yes(_)
     ));
 }
@@ -248,7 +278,7 @@ async fn a_client_can_shorten_the_ttl_and_never_stretch_it() {
         (Some(HOUR / 2), HOUR / 2),
         (None, HOUR),
     ] {
-        let Stored::Yes(entry) = cache.put(&asked, answer("x"), asks, None, now) else {
+        let Stored::Yes(entry) = cache.put(new(&asked, "x", asks, None), now) else {
             panic!("too large")
         };
         assert_eq!(entry.ttl, gets);
@@ -261,7 +291,7 @@ async fn an_answer_too_large_is_not_stored() {
     let asked = ask("key:a", "s", "0 how");
     let large = "x".repeat((1 << 16) + 1);
     assert!(matches!(
-        cache.put(&asked, answer(&large), None, None, now),
+        cache.put(new(&asked, &large, None, None), now),
         Stored::TooLarge
     ));
     assert!(cache.get_exact(&asked, now, None).is_none());
@@ -278,7 +308,7 @@ async fn without_an_embedder_exact_answers_are_served_all_the_same() {
             ..
         }
     ));
-    cache.put(&asked, answer("x"), None, None, now);
+    cache.put(new(&asked, "x", None, None), now);
     assert!(cache.get_exact(&asked, now, None).is_some());
     assert!(!cache.serves_by_meaning());
 }
@@ -314,13 +344,8 @@ async fn a_request_without_a_question_is_neither_looked_up_nor_indexed() {
             ..
         }
     ));
-    cache.put(
-        &asked,
-        answer("x"),
-        None,
-        Some(Arc::from([1.0f32, 0.0])),
-        now,
-    );
+    let vector = Some(Arc::from([1.0f32, 0.0]));
+    cache.put(new(&asked, "x", None, vector), now);
     // A later order is answered, so an earlier one was carried out.
     store(&cache, &ask("key:a", "s", "0 how"), "y", now).await;
     lookup(&cache, &ask("key:a", "s", "0 how"), now).await;
@@ -375,7 +400,7 @@ async fn with_the_real_model_a_paraphrase_hits_and_another_question_does_not() {
     let Some(embedder) = real() else { return };
     let mut config = config();
     if let Some(semantic) = &mut config.semantic {
-        semantic.threshold = 0.85;
+        semantic.decision = model::Decision::Threshold(0.85);
     }
     let (cache, now) = (
         Cache::new(&config, Some(Arc::new(embedder))).unwrap(),
@@ -444,7 +469,7 @@ async fn whatever_is_asked_in_whatever_order_an_answer_stays_in_its_class() {
                 assert_eq!(entry.answer.body, class);
             }
             SemanticOutcome::Miss { vector, .. } => {
-                drop(cache.put(&asked, answer(&class), None, Some(vector), now))
+                drop(cache.put(new(&asked, &class, None, Some(vector)), now))
             }
             SemanticOutcome::Skipped { reason, .. } => panic!("{reason:?}"),
         }

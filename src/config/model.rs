@@ -7,15 +7,21 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use globset::GlobMatcher;
 use log::LevelFilter;
 
+mod cache;
 mod edge;
 mod route;
 
+pub use cache::{
+    Cache, Decision, Embedder, Judge, Pattern, Pooling, Reranker, Scope, Semantic, SemanticMode,
+    SingleFlight, Store, TtlRule, TtlWhen,
+};
 pub use edge::{ClientRules, Listen, ListenTls, PeerTls};
 pub use route::{
     Action, HeaderEdits, HeaderMatch, HostPattern, Match, Mirror, Redirect, Respond, Rewrite,
-    Route, TimeoutOverrides,
+    Route, TimeoutOverrides, Unavailable,
 };
 
 /// One validated configuration file.
@@ -51,6 +57,8 @@ pub struct Config {
     pub tiers: Vec<Tier>,
     /// Limits, all of which must admit a request.
     pub limits: Vec<Limit>,
+    /// What tokens cost; the first whose model matches counts.
+    pub prices: Vec<Price>,
 }
 
 /// The Unix socket over which a new binary takes over from the running one.
@@ -271,62 +279,6 @@ pub struct Queue {
     pub max_wait: Duration,
 }
 
-/// A cache of answers.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Cache {
-    /// Name in the file.
-    pub name: String,
-    /// Who may get whose answers.
-    pub scope: Scope,
-    /// Life of an entry.
-    pub ttl: Duration,
-    /// Bytes of all entries together.
-    pub max_bytes: u64,
-    /// Largest answer that is stored, in bytes.
-    pub max_entry_bytes: u64,
-    /// Serving by meaning; `None` = exact only.
-    pub semantic: Option<Semantic>,
-}
-
-/// Who may get whose answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// The same key only.
-    Key,
-    /// Keys of the same tenant.
-    Tenant,
-    /// Everybody.
-    Global,
-}
-
-/// Serving by meaning.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Semantic {
-    /// Least cosine similarity that is served, 0 to 1.
-    pub threshold: f32,
-    /// Most vectors held; the oldest leave first.
-    pub max_entries: usize,
-    /// Time an embedding may take before the lookup is a miss.
-    pub deadline: Duration,
-    /// Requests with a higher `temperature` are not served by meaning. Absent temperature counts as 1.
-    pub max_temperature: f64,
-    /// The sentence model.
-    pub embedder: Embedder,
-}
-
-/// A sentence model on disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Embedder {
-    /// Name of the model, part of the compatibility class.
-    pub model: String,
-    /// Directory with `model.onnx`, `tokenizer.json`, `config.json`, `special_tokens_map.json`, `tokenizer_config.json`.
-    pub path: PathBuf,
-    /// `libonnxruntime`; `None` = `ORT_DYLIB_PATH`, else `libonnxruntime.so` inside `path`.
-    pub library: Option<PathBuf>,
-    /// Embedding threads, each with its own session.
-    pub threads: usize,
-}
-
 /// A client key, known by its hash only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
@@ -382,6 +334,17 @@ pub enum Dimension {
     Key,
     /// Each tenant; without `keys`, everybody together.
     Tenant,
+}
+
+/// What the tokens of some models cost, in USD per million.
+#[derive(Debug, Clone)]
+pub struct Price {
+    /// Glob on the model.
+    pub model: GlobMatcher,
+    /// Of the prompt.
+    pub input: f64,
+    /// Of the answer.
+    pub output: f64,
 }
 
 /// A bucket of `amount` that refills evenly over `period`: `amount` at once pass, the next is refused.

@@ -3,15 +3,20 @@
 //! Every key is optional and every scalar a `Leaf`: what is required, what a value means and what its default is,
 //! `validate` says. Only the shape is checked here: unknown keys, a list where a mapping belongs.
 
+mod cache;
 mod edge;
 mod parts;
 mod route;
 
+pub(super) use cache::{
+    RawCache, RawEmbedder, RawExact, RawJudge, RawReranker, RawSemantic, RawSingleFlight, RawStore,
+    RawTtlRule,
+};
 pub(super) use edge::{RawAdmin, RawCertificate, RawClient, RawListen, RawListenTls, RawPeerTls};
 pub(super) use parts::{Leaf, LeafOr, List, Named, OffOr, OneOrMore, shown};
 pub(super) use route::{
     RawHeaderEdits, RawMatch, RawMirror, RawPathRewrite, RawRedirect, RawRespond, RawRewrite,
-    RawRoute,
+    RawRoute, RawUnavailable,
 };
 use serde::Deserialize;
 #[cfg(test)]
@@ -36,6 +41,7 @@ pub(super) struct RawConfig {
     pub keys: Option<List<RawKey>>,
     pub tiers: Option<Named<RawTier>>,
     pub limits: Option<List<RawLimit>>,
+    pub prices: Option<List<RawPrice>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -169,48 +175,6 @@ pub(super) struct RawQueue {
 
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(Serialize))]
-#[serde(deny_unknown_fields, expecting = "a mapping such as `{ ttl: 1h }`")]
-pub(super) struct RawCache {
-    pub scope: Option<Leaf>,
-    pub ttl: Option<Leaf>,
-    pub exact: Option<RawExact>,
-    pub semantic: Option<OffOr<RawSemantic>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[cfg_attr(test, derive(Serialize))]
-#[serde(
-    deny_unknown_fields,
-    expecting = "a mapping such as `{ max_bytes: 512MiB }`"
-)]
-pub(super) struct RawExact {
-    pub max_bytes: Option<Leaf>,
-    pub max_entry: Option<Leaf>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[cfg_attr(test, derive(Serialize))]
-#[serde(deny_unknown_fields, expecting = "`off` or a mapping with `embedder`")]
-pub(super) struct RawSemantic {
-    pub threshold: Option<Leaf>,
-    pub max_entries: Option<Leaf>,
-    pub deadline: Option<Leaf>,
-    pub max_temperature: Option<Leaf>,
-    pub embedder: Option<RawEmbedder>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[cfg_attr(test, derive(Serialize))]
-#[serde(deny_unknown_fields, expecting = "a mapping with `model` and `path`")]
-pub(super) struct RawEmbedder {
-    pub model: Option<Leaf>,
-    pub path: Option<Leaf>,
-    pub library: Option<Leaf>,
-    pub threads: Option<Leaf>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[cfg_attr(test, derive(Serialize))]
 #[serde(
     deny_unknown_fields,
     expecting = "a mapping with `name` and `sha256` or `key_file`"
@@ -245,4 +209,16 @@ pub(super) struct RawLimit {
     pub requests: Option<Leaf>,
     pub tokens: Option<Leaf>,
     pub concurrency: Option<Leaf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a mapping such as `{ model: \"qwen*\", input: 0.15, output: 0.60 }`"
+)]
+pub(super) struct RawPrice {
+    pub model: Option<Leaf>,
+    pub input: Option<Leaf>,
+    pub output: Option<Leaf>,
 }

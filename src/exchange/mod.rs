@@ -100,16 +100,23 @@ impl Exchange {
             }
     }
 
-    /// Sends the request head.
-    pub async fn send_head(&mut self, head: &RequestHeader) -> Result<(), Failure> {
-        let limit = self.deadline.within(self.first_byte)?;
+    /// Begins the request. Over HTTP/1 its head leaves with what is sent next.
+    pub fn put_head(&mut self, head: &RequestHeader) -> Result<(), Failure> {
         match &mut self.link {
             Link::Http1 { http1, .. } => {
                 http1.put_head(head, 0);
-                let sending = http1.send(Bytes::new(), false, limit);
-                self.deadline.in_all(sending).await
+                Ok(())
             }
             Link::Http2(call) => call.send_head(head, !headers::announces_body(head)),
+        }
+    }
+
+    /// Sends the request head.
+    pub async fn send_head(&mut self, head: &RequestHeader) -> Result<(), Failure> {
+        self.put_head(head)?;
+        match &self.link {
+            Link::Http1 { .. } => self.send_body(Bytes::new(), false).await,
+            Link::Http2(_) => Ok(()),
         }
     }
 

@@ -82,6 +82,12 @@ impl Document {
         self.body.len() + self.unescaped.len()
     }
 
+    /// Memory that it takes beside the body, in bytes.
+    #[must_use]
+    pub fn bytes_held(&self) -> usize {
+        self.unescaped.capacity() + self.tokens.capacity() * size_of::<Token>()
+    }
+
     fn token(&self, at: u32) -> Token {
         self.tokens.get(at as usize).copied().unwrap_or(Token::Null)
     }

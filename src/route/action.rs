@@ -1,12 +1,14 @@
 //! One route, with everything that can be worked out before a request comes.
 
+use std::time::Duration;
+
 use super::access::Access;
 use super::matcher::Matcher;
 use super::mirror::Mirror;
 use super::redirect::Redirect;
 use super::respond::Respond;
 use super::rewrite::Rewrite;
-use crate::config::model::{self, Config, Limit, Timeouts};
+use crate::config::model::{self, Config, Limit, Timeouts, Unavailable};
 
 /// One route.
 #[derive(Debug, Clone)]
@@ -21,6 +23,10 @@ pub struct Route {
     pub rewrite: Rewrite,
     /// Name of its cache.
     pub cache: Option<String>,
+    /// Longest life of its answers there; `None` = as the cache has it.
+    pub cache_ttl: Option<Duration>,
+    /// What clients of the model API get when no peer can answer; `None` = the error.
+    pub unavailable: Option<Unavailable>,
     /// Limits of its own.
     pub limits: Vec<Limit>,
     /// Largest request body, in bytes; `None` = `max_body` of the file on model API paths, no cap on others.
@@ -66,6 +72,8 @@ impl Route {
             action,
             rewrite: Rewrite::new(&conf.rewrite),
             cache: conf.cache.clone(),
+            cache_ttl: conf.cache_ttl,
+            unavailable: conf.unavailable.clone(),
             limits: conf.limits.clone(),
             max_body: conf.max_body,
             mirror: conf.mirror.as_ref().map(Mirror::new),

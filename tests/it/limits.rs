@@ -202,6 +202,8 @@ async fn a_cache_hit_costs_a_request_but_no_tokens() {
     let more = "routes:\n  - { match: { path: \"/v1/*\" }, pool: pool, cache: c }\ncaches: { c: {} }\nlimits:\n  - { per: key, tokens: 100000/h, requests: 100/h }\n";
     let gate = Gate::before(&[peer.address], more).await;
     ask(gate.address, "hello", &[]).await;
+    // What it cost is settled.
+    gate.is_at_rest().await;
     let remaining = || async {
         let answer = ask(gate.address, "hello", &[]).await;
         assert_eq!(answer.header("x-cache-status"), Some("HIT"));

@@ -15,6 +15,9 @@ fn config(threads: usize) -> Config {
         path: PathBuf::from("/nowhere"),
         library: None,
         threads,
+        pooling: None,
+        prefix: None,
+        cache_bytes: 0,
     }
 }
 

@@ -25,6 +25,10 @@ pub struct Route {
     pub rewrite: Rewrite,
     /// Name of an existing cache; `None` = not cached.
     pub cache: Option<String>,
+    /// Longest life of its answers in the cache; `None` = as the cache has it.
+    pub cache_ttl: Option<Duration>,
+    /// What clients of the model API get when no peer can answer; `None` = the error.
+    pub unavailable: Option<Unavailable>,
     /// Limits of this route alone, besides those of the file.
     pub limits: Vec<Limit>,
     /// Time limits that override the pool's.
@@ -113,6 +117,15 @@ pub struct Redirect {
     pub status: StatusCode,
     /// Whether the request's path and query are appended.
     pub keep_path: bool,
+}
+
+/// A model's answer that is always the same, in the format of whatever endpoint was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unavailable {
+    /// What the model says.
+    pub text: String,
+    /// Its status, 200 to 599.
+    pub status: StatusCode,
 }
 
 /// What is changed on the way to a peer and back.

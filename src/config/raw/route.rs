@@ -23,6 +23,8 @@ pub(in crate::config) struct RawRoute {
     pub respond: Option<RawRespond>,
     pub redirect: Option<RawRedirect>,
     pub cache: Option<Leaf>,
+    pub cache_ttl: Option<Leaf>,
+    pub unavailable: Option<RawUnavailable>,
     pub limits: Option<List<RawLimit>>,
     pub timeouts: Option<RawTimeouts>,
     pub max_body: Option<Leaf>,
@@ -112,4 +114,15 @@ pub(in crate::config) struct RawRedirect {
 pub(in crate::config) struct RawMirror {
     pub pool: Option<Leaf>,
     pub share: Option<Leaf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a mapping such as `{ text: \"We will be back soon.\" }`"
+)]
+pub(in crate::config) struct RawUnavailable {
+    pub text: Option<Leaf>,
+    pub status: Option<Leaf>,
 }

@@ -183,14 +183,40 @@ fn what_the_explained_file_calls_defaults_are_the_defaults() {
         (a.scope, a.ttl, a.max_bytes, a.max_entry_bytes),
         (b.scope, b.ttl, b.max_bytes, b.max_entry_bytes)
     );
+    assert_eq!(
+        (a.single_flight, a.min_hit_ratio),
+        (b.single_flight, b.min_hit_ratio)
+    );
     let (a, b) = (a.semantic.as_ref().unwrap(), b.semantic.as_ref().unwrap());
     assert_eq!(
-        (a.threshold, a.max_entries, a.deadline),
-        (b.threshold, b.max_entries, b.deadline)
+        (
+            a.mode,
+            a.decision,
+            a.guard,
+            a.min_words,
+            a.max_entries,
+            a.deadline
+        ),
+        (
+            b.mode,
+            b.decision,
+            b.guard,
+            b.min_words,
+            b.max_entries,
+            b.deadline
+        )
     );
     assert_eq!(
-        (a.max_temperature, a.embedder.threads),
-        (b.max_temperature, b.embedder.threads)
+        (
+            a.max_temperature,
+            a.embedder.threads,
+            a.embedder.cache_bytes
+        ),
+        (
+            b.max_temperature,
+            b.embedder.threads,
+            b.embedder.cache_bytes
+        )
     );
 }
 

@@ -1,11 +1,18 @@
 //! `caches`: who may get whose answers, for how long, and how alike a question must be.
 
+mod semantic;
+
 use std::time::Duration;
 
+use regex::RegexBuilder;
+
 use super::accept::check_name;
-use super::section::{SOME_BYTES, SOME_TIME, Section};
-use crate::config::model::{Cache, Embedder, Scope, Semantic};
-use crate::config::raw::{Named, OffOr, RawCache, RawEmbedder, RawExact, RawSemantic};
+use super::section::{ANY_TIME, SOME_BYTES, SOME_TIME, Section};
+use crate::config::model::{Cache, Pattern, Scope, SingleFlight, Store, TtlRule, TtlWhen};
+use crate::config::raw::{
+    OffOr, RawCache, RawConfig, RawExact, RawSingleFlight, RawStore, RawTtlRule,
+};
+use crate::config::units::Refusal;
 
 const SCOPES: &[(&str, Scope)] = &[
     ("key", Scope::Key),
@@ -13,24 +20,30 @@ const SCOPES: &[(&str, Scope)] = &[
     ("global", Scope::Global),
 ];
 
-pub(super) fn caches(mut s: Section<'_>, raw: Option<&Named<RawCache>>) -> Vec<Cache> {
+/// What a compiled pattern may take, in bytes: a pattern is run over every question.
+const MOST_PATTERN: usize = 1 << 20;
+
+pub(super) fn caches(mut s: Section<'_>, raw: &RawConfig) -> Vec<Cache> {
     let mut s = s.key("caches");
-    let mut read = |(name, raw): &(String, Option<RawCache>)| {
+    let mut read = |(name, cache): &(String, Option<RawCache>)| {
         let mut s = s.key(name);
         if let Err(refusal) = check_name(name) {
             s.refuse_all(refusal.reason, &refusal.hint);
         }
-        raw.as_ref().map(|raw| cache(s, name, raw))
+        cache.as_ref().map(|cache| self::cache(s, name, cache, raw))
     };
-    raw.map(|raw| raw.0.iter().filter_map(&mut read).collect())
+    let caches = raw.caches.as_ref();
+    caches
+        .map(|caches| caches.0.iter().filter_map(&mut read).collect())
         .unwrap_or_default()
 }
 
-fn cache(mut s: Section<'_>, name: &str, raw: &RawCache) -> Cache {
+fn cache(mut s: Section<'_>, name: &str, raw: &RawCache, whole: &RawConfig) -> Cache {
     let (max_bytes, max_entry_bytes) = exact(
         s.key("exact"),
         raw.exact.as_ref().unwrap_or(&RawExact::default()),
     );
+    let ttl_rules = raw.ttl_rules.iter().flatten().enumerate();
     Cache {
         name: name.to_owned(),
         scope: s.word("scope", raw.scope.as_ref(), SCOPES, Scope::Key),
@@ -40,10 +53,39 @@ fn cache(mut s: Section<'_>, name: &str, raw: &RawCache) -> Cache {
             SOME_TIME,
             Duration::from_secs(3600),
         ),
+        ttl_rules: ttl_rules
+            .filter_map(|(n, raw)| ttl_rule(s.key("ttl_rules").index(n), raw.as_ref()?))
+            .collect(),
+        stale_while_revalidate: s.duration(
+            "stale_while_revalidate",
+            raw.stale_while_revalidate.as_ref(),
+            ANY_TIME,
+            Duration::ZERO,
+        ),
+        stale_if_error: s.duration(
+            "stale_if_error",
+            raw.stale_if_error.as_ref(),
+            ANY_TIME,
+            Duration::ZERO,
+        ),
+        single_flight: single_flight(s.key("single_flight"), raw.single_flight.as_ref()),
         max_bytes,
         max_entry_bytes,
+        store: match &raw.store {
+            Some(OffOr::On(raw)) => store(s.key("store"), raw),
+            Some(OffOr::Off) | None => None,
+        },
+        min_hit_ratio: s.float(
+            "min_hit_ratio",
+            raw.min_hit_ratio.as_ref(),
+            |ratio| (0.0..=1.0).contains(&ratio),
+            "must be between 0 and 1",
+            0.15,
+        ),
         semantic: match &raw.semantic {
-            Some(OffOr::On(raw)) => semantic(s.key("semantic"), raw),
+            Some(OffOr::On(raw)) => {
+                semantic::semantic(s.key("semantic"), raw, whole.pools.as_ref())
+            }
             Some(OffOr::Off) | None => None,
         },
     }
@@ -69,77 +111,62 @@ fn exact(mut s: Section<'_>, raw: &RawExact) -> (u64, u64) {
     (max_bytes, max_entry)
 }
 
-fn semantic(mut s: Section<'_>, raw: &RawSemantic) -> Option<Semantic> {
-    let unit = |number: f64| (0.0..=1.0).contains(&number);
-    let threshold = s.float(
-        "threshold",
-        raw.threshold.as_ref(),
-        unit,
-        "must be between 0 and 1",
-        0.95,
-    );
-    let warm = |number: f64| (0.0..=100.0).contains(&number);
-    let max_entries = s.integer(
-        "max_entries",
-        raw.max_entries.as_ref(),
-        1..=100_000_000,
-        100_000,
-    );
-    let deadline = s.duration(
-        "deadline",
-        raw.deadline.as_ref(),
-        SOME_TIME,
-        Duration::from_millis(50),
-    );
-    let max_temperature = s.float(
-        "max_temperature",
-        raw.max_temperature.as_ref(),
-        warm,
-        "must be between 0 and 100",
-        1.0,
-    );
-    if threshold < 0.7 && raw.threshold.is_some() {
-        s.warn(
-            "threshold",
-            format!("{threshold} serves answers to questions that are hardly alike"),
-        );
+fn ttl_rule(mut s: Section<'_>, raw: &RawTtlRule) -> Option<TtlRule> {
+    if raw.ttl.is_none() {
+        s.missing("ttl", "such as 1m; 0s for not stored");
     }
-    match &raw.embedder {
-        Some(raw) => {
-            let embedder = embedder(s.key("embedder"), raw)?;
-            Some(Semantic {
-                threshold: threshold as f32,
-                max_entries,
-                deadline,
-                max_temperature,
-                embedder,
-            })
-        }
-        None => {
-            s.missing(
-                "embedder",
-                "such as { model: all-MiniLM-L6-v2, path: models/all-MiniLM-L6-v2 }",
+    let ttl = s.duration("ttl", raw.ttl.as_ref(), ANY_TIME, Duration::ZERO);
+    let word = s.word(
+        "match",
+        raw.matches.as_ref(),
+        &[("volatile", Some(()))],
+        None,
+    );
+    let pattern = s.read("pattern", raw.pattern.as_ref(), |text| {
+        RegexBuilder::new(text)
+            .size_limit(MOST_PATTERN)
+            .build()
+            .map_err(|error| Refusal::new(format!("is no regular expression: {error}"), ""))
+    });
+    let when = match (&raw.matches, &raw.pattern) {
+        (Some(_), None) => word.map(|()| TtlWhen::Volatile),
+        (None, Some(_)) => pattern.map(|pattern| TtlWhen::Pattern(Pattern(pattern))),
+        (Some(_), Some(_)) | (None, None) => {
+            s.refuse_all(
+                "must have either `match` or `pattern`",
+                "such as { match: volatile, ttl: 1m }",
             );
             None
         }
+    };
+    when.map(|when| TtlRule { when, ttl })
+}
+
+fn single_flight(mut s: Section<'_>, raw: Option<&OffOr<RawSingleFlight>>) -> SingleFlight {
+    let on = RawSingleFlight::default();
+    let raw = match raw {
+        Some(OffOr::Off) => return SingleFlight::Off,
+        Some(OffOr::On(raw)) => raw,
+        None => &on,
+    };
+    SingleFlight::On {
+        max_wait: s.duration(
+            "max_wait",
+            raw.max_wait.as_ref(),
+            SOME_TIME,
+            Duration::from_secs(30),
+        ),
     }
 }
 
-fn embedder(mut s: Section<'_>, raw: &RawEmbedder) -> Option<Embedder> {
-    if raw.model.is_none() {
-        s.missing("model", "such as all-MiniLM-L6-v2");
-    }
+fn store(mut s: Section<'_>, raw: &RawStore) -> Option<Store> {
     if raw.path.is_none() {
-        s.missing("path", "the directory with model.onnx and tokenizer.json");
+        s.missing("path", "such as /var/lib/tollgate/cache/answers.redb");
     }
-    let model = s.name("model", raw.model.as_ref());
     let path = s.path("path", raw.path.as_ref());
-    let library = s.path("library", raw.library.as_ref());
-    let threads = s.integer("threads", raw.threads.as_ref(), 1..=256, 1);
-    Some(Embedder {
-        model: model?,
+    let max_bytes = s.size("max_bytes", raw.max_bytes.as_ref(), SOME_BYTES, 4 << 30);
+    Some(Store {
         path: path?,
-        library,
-        threads,
+        max_bytes,
     })
 }

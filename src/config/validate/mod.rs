@@ -16,6 +16,7 @@ mod peer;
 mod peer_tls;
 mod pem;
 mod pool;
+mod price;
 mod range;
 mod route;
 mod section;
@@ -64,10 +65,11 @@ pub(super) fn validate(raw: &RawConfig, base: &Path, report: &mut Report) -> Con
         error_log: logs::error(top(&mut s), raw.error_log.as_ref()),
         pools: pool::pools(top(&mut s), raw.pools.as_ref()),
         routes: route::routes(top(&mut s), raw),
-        caches: cache::caches(top(&mut s), raw.caches.as_ref()),
+        caches: cache::caches(top(&mut s), raw),
         keys: key::keys(top(&mut s), raw.keys.as_ref()),
         tiers: limit::tiers(top(&mut s), raw.tiers.as_ref()),
         limits: limit::limits(top(&mut s), raw.limits.as_ref()),
+        prices: price::prices(top(&mut s), raw.prices.as_ref()),
     };
     cross::check(s, raw, &config);
     config

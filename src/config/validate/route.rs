@@ -10,6 +10,7 @@ mod target;
 
 use std::collections::HashSet;
 
+pub(super) use matches::glob;
 pub(super) use target::url_path;
 
 use super::range::ranges;
@@ -73,6 +74,8 @@ fn route_to(pool: &str) -> Route {
         action: Action::Pool(pool.to_owned()),
         rewrite: Rewrite::default(),
         cache: None,
+        cache_ttl: None,
+        unavailable: None,
         limits: Vec::new(),
         timeouts: TimeoutOverrides::default(),
         max_body: None,
@@ -89,6 +92,16 @@ fn route(s: &mut Section<'_>, n: usize, raw: &RawRoute, pools: &[&str], caches: 
         action::only_with_a_pool(s, raw);
     }
     let mirror = raw.mirror.as_ref();
+    let hour = std::time::Duration::from_secs(3600);
+    let cache_ttl = s.duration("cache_ttl", raw.cache_ttl.as_ref(), SOME_TIME, hour);
+    if raw.cache_ttl.is_some() && raw.cache.is_none() {
+        s.refuse(
+            "cache_ttl",
+            raw.cache_ttl.as_ref(),
+            "means nothing without a cache",
+            "it needs `cache`",
+        );
+    }
     let max_body = s.size("max_body", raw.max_body.as_ref(), SOME_BYTES, 32 << 20);
     Route {
         name,
@@ -99,6 +112,11 @@ fn route(s: &mut Section<'_>, n: usize, raw: &RawRoute, pools: &[&str], caches: 
         cache: s.read("cache", raw.cache.as_ref(), |text| {
             known(text, caches, "cache")
         }),
+        cache_ttl: raw.cache_ttl.as_ref().map(|_| cache_ttl),
+        unavailable: raw
+            .unavailable
+            .as_ref()
+            .and_then(|raw| answer::unavailable(s.key("unavailable"), raw)),
         limits: limit::limits(s.here(), raw.limits.as_ref()),
         timeouts: raw
             .timeouts

@@ -244,6 +244,12 @@ impl Section<'_> {
         self.read(key, leaf, |text| check_name(text).map(|()| text.to_owned()))
     }
 
+    /// Text with the spaces and line ends around it.
+    pub(super) fn verbatim(&mut self, key: &str, leaf: Option<&Leaf>) -> Option<String> {
+        self.read(key, leaf, |_| Ok(()))?;
+        leaf?.verbatim()
+    }
+
     /// A path, relative ones from the file's folder.
     pub(super) fn path(&mut self, key: &str, leaf: Option<&Leaf>) -> Option<PathBuf> {
         let base = self.base;

@@ -52,6 +52,7 @@ pub(super) fn only_with_a_pool(s: &mut Section<'_>, raw: &RawRoute) {
     let rewrite = raw.rewrite.as_ref();
     let vain = [
         ("cache", raw.cache.is_some()),
+        ("unavailable", raw.unavailable.is_some()),
         ("timeouts", raw.timeouts.is_some()),
         ("max_body", raw.max_body.is_some()),
         ("mirror", raw.mirror.is_some()),

@@ -5,8 +5,8 @@ use http::{StatusCode, Uri};
 
 use super::header::{self, pairs};
 use super::target::url_path;
-use crate::config::model::{Redirect, Respond};
-use crate::config::raw::{RawRedirect, RawRespond};
+use crate::config::model::{Redirect, Respond, Unavailable};
+use crate::config::raw::{Leaf, RawRedirect, RawRespond, RawUnavailable};
 use crate::config::units::Refusal;
 use crate::config::validate::section::Section;
 
@@ -14,22 +14,9 @@ use crate::config::validate::section::Section;
 const HOST: &str = "{host}";
 
 pub(super) fn respond(mut s: Section<'_>, raw: &RawRespond) -> Respond {
-    let status = s.read("status", raw.status.as_ref(), |text| {
-        let status = text
-            .parse()
-            .ok()
-            .filter(|status| (200..600).contains(status));
-        let status = status.and_then(|status| StatusCode::from_u16(status).ok());
-        status.ok_or_else(|| Refusal::new("must be a status from 200 to 599", "such as 404"))
-    });
-    let status = status.unwrap_or(StatusCode::OK);
+    let status = status(&mut s, raw.status.as_ref());
     let mut headers = pairs(&mut s, "headers", raw.headers.as_ref(), header::changeable);
-    s.read("body", raw.body.as_ref(), |_| Ok(()));
-    let body = raw
-        .body
-        .as_ref()
-        .and_then(|body| body.verbatim())
-        .unwrap_or_default();
+    let body = s.verbatim("body", raw.body.as_ref()).unwrap_or_default();
     let bodiless = matches!(
         status,
         StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
@@ -51,6 +38,31 @@ pub(super) fn respond(mut s: Section<'_>, raw: &RawRespond) -> Respond {
         headers,
         body,
     }
+}
+
+/// What a model seems to say while no peer can be asked.
+pub(super) fn unavailable(mut s: Section<'_>, raw: &RawUnavailable) -> Option<Unavailable> {
+    let status = status(&mut s, raw.status.as_ref());
+    if raw.text.is_none() {
+        s.missing(
+            "text",
+            "what clients read, such as \"We will be back soon.\"",
+        );
+    }
+    let text = s.verbatim("text", raw.text.as_ref())?;
+    Some(Unavailable { text, status })
+}
+
+fn status(s: &mut Section<'_>, leaf: Option<&Leaf>) -> StatusCode {
+    let status = s.read("status", leaf, |text| {
+        let status = text
+            .parse()
+            .ok()
+            .filter(|status| (200..600).contains(status));
+        let status = status.and_then(|status| StatusCode::from_u16(status).ok());
+        status.ok_or_else(|| Refusal::new("must be a status from 200 to 599", "such as 404"))
+    });
+    status.unwrap_or(StatusCode::OK)
 }
 
 pub(super) fn redirect(mut s: Section<'_>, raw: &RawRedirect) -> Option<Redirect> {

@@ -128,7 +128,7 @@ fn headers(mut s: Section<'_>, raw: Option<&Named<Leaf>>) -> Vec<HeaderMatch> {
 }
 
 /// `*` crosses `/`: `/v1/*` is everything under it.
-pub(super) fn glob(text: &str) -> Result<GlobMatcher, Refusal> {
+pub(in crate::config::validate) fn glob(text: &str) -> Result<GlobMatcher, Refusal> {
     if text.is_empty() {
         return Err(Refusal::new(
             "is empty",

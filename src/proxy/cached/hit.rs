@@ -1,0 +1,87 @@
+//! Replaying a stored answer as the client asked.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::{Looked, status};
+use crate::cache::Entry;
+use crate::front::Session;
+use crate::llm::request::RequestView;
+use crate::llm::{Endpoint, Usage, replay};
+use crate::metrics::events::{self, AbortStage};
+use crate::proxy::ctx::Ctx;
+use crate::proxy::respond;
+use crate::proxy::stop::Stop;
+
+/// Gives the client a stored answer, in the format it asked for.
+pub(super) async fn hit(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    endpoint: Endpoint,
+    view: &RequestView,
+    entry: &Entry,
+    similarity: Option<f32>,
+) -> Result<Looked, Stop> {
+    let stored = &entry.answer;
+    let usage = Usage {
+        input_tokens: stored.input_tokens,
+        output_tokens: stored.output_tokens,
+        ..Usage::default()
+    };
+    let body = match (stored.streamed, view.stream) {
+        (true, true) => {
+            Ok(replay::with_usage(endpoint, &stored.body, view.include_usage, usage).into())
+        }
+        (true, false) => replay::to_json(endpoint, &stored.body, usage).map(Bytes::from),
+        (false, true) => {
+            replay::to_sse(endpoint, &stored.body, view.include_usage).map(Bytes::from)
+        }
+        (false, false) => Ok(stored.body.clone()),
+    };
+    let body = match body {
+        Ok(body) => body,
+        Err(why) => {
+            // Nothing wrong reaches the client: a peer answers instead.
+            log::warn!(
+                "{}: entry {} cannot be replayed: {why}",
+                ctx.request_id,
+                entry.id
+            );
+            events::cache_lookup("exact", "unreplayable");
+            status(ctx, "BYPASS");
+            return Ok(Looked::Miss(None));
+        }
+    };
+    let content_type = match (stored.streamed == view.stream, view.stream) {
+        (true, _) => stored.content_type.as_str(),
+        (false, true) => "text/event-stream",
+        (false, false) => "application/json",
+    };
+    status(
+        ctx,
+        if similarity.is_some() {
+            "SEMANTIC_HIT"
+        } else {
+            "HIT"
+        },
+    );
+    ctx.record.cache_id = Some(entry.id.clone());
+    ctx.record.cache_similarity = similarity;
+    ctx.record.usage = Some(usage);
+    ctx.record.response_model = Some(stored.model.clone());
+    ctx.own.set("x-cache-key", &entry.id);
+    if let Some(similarity) = similarity {
+        ctx.own
+            .print("x-cache-similarity", format_args!("{similarity:.4}"));
+    }
+    ctx.own.number("age", entry.age(Instant::now()).as_secs());
+    events::cache_saved(usage.total_tokens());
+    ctx.record.first_byte = Some(ctx.start.elapsed());
+    // Before the client takes its time to read.
+    ctx.overhead_ends("hit");
+    respond::replay(session, ctx, content_type, body)
+        .await
+        .map_err(|_| Stop::ClientGone(AbortStage::MidStream))?;
+    Ok(Looked::Answered)
+}

@@ -1,0 +1,192 @@
+//! Answers given before: looking one up, replaying it as the client asked, and remembering a new one.
+
+mod fill;
+mod hit;
+mod identity;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::ctx::Ctx;
+use super::read::Read;
+use super::stop::Stop;
+use crate::cache::{Cache, Directives, Eligible, Facts, Origin, SemanticOutcome, eligible};
+use crate::front::Session;
+use crate::llm::Endpoint;
+use crate::llm::error::ApiError;
+use crate::llm::request::RequestView;
+use crate::metrics::events::{self, AbortStage};
+use crate::route::Route;
+pub(super) use fill::Fill;
+use hit::hit;
+use identity::{Known, identify};
+
+/// A request of the model API and where it goes.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    endpoint: Endpoint,
+    view: &'a RequestView,
+    read: &'a Read,
+    route: &'a Route,
+}
+
+/// What the cache said.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "taken apart as soon as it is made: a box would cost every miss an allocation"
+)]
+pub(super) enum Looked {
+    /// The client has its answer.
+    Answered,
+    /// A peer must answer; the answer may be stored.
+    Miss(Option<Fill>),
+}
+
+/// Looks for an answer to `view` and, if there is one, gives it to the client.
+pub(super) async fn look_up(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    endpoint: Endpoint,
+    read: &Read,
+    route: &Route,
+) -> Result<Looked, Stop> {
+    let view = &read.view;
+    let Some(cache) = route
+        .cache
+        .as_ref()
+        .and_then(|name| ctx.snapshot.caches.get(name))
+    else {
+        return Ok(Looked::Miss(None));
+    };
+    let cache = Arc::clone(cache);
+    let directives = Directives::parse(&session.head().headers)
+        .map_err(|why| ApiError::bad_request(why, None))?;
+    let by_meaning = cache.serves_by_meaning().then(|| by_meaning(&cache, view));
+    let question = match by_meaning {
+        Some(Eligible::Yes) => view.last_user_text(),
+        Some(Eligible::No(_)) | None => None,
+    };
+    let asked = Asked {
+        endpoint,
+        view,
+        read,
+        route,
+    };
+    let known = identify(
+        session,
+        ctx,
+        &asked,
+        &cache,
+        &directives,
+        question.as_deref(),
+    );
+    let Ok(Known { identity, scope }) = known else {
+        events::cache_write_skipped("unkeyable");
+        status(ctx, "BYPASS");
+        return Ok(Looked::Miss(None));
+    };
+    let now = Instant::now();
+    if directives.lookup_exact {
+        match cache.get_exact(&identity, now, directives.max_age) {
+            Some(entry) => {
+                events::cache_lookup("exact", "hit");
+                return hit(session, ctx, endpoint, view, &entry, None).await;
+            }
+            None => events::cache_lookup("exact", "miss"),
+        }
+    }
+    let mut vector = None;
+    if let Some(Eligible::No(why)) = by_meaning {
+        events::cache_lookup("semantic", why.name());
+    }
+    if identity.question.is_some() && directives.lookup_semantic {
+        let lookup = cache.get_semantic(&identity, &directives, now);
+        let outcome = tokio::select! {
+            biased;
+            outcome = lookup => outcome,
+            () = session.gone() => return Err(Stop::ClientGone(AbortStage::Queued)),
+        };
+        ctx.waited_since(now);
+        match outcome {
+            SemanticOutcome::Hit { entry, similarity } => {
+                events::semantic_lookup(now.elapsed());
+                events::cache_lookup("semantic", "hit");
+                return hit(session, ctx, endpoint, view, &entry, Some(similarity)).await;
+            }
+            SemanticOutcome::Miss {
+                vector: embedded, ..
+            } => {
+                events::semantic_lookup(now.elapsed());
+                events::cache_lookup("semantic", "miss");
+                vector = Some(embedded);
+            }
+            SemanticOutcome::Skipped {
+                reason,
+                vector: embedded,
+            } => {
+                events::cache_lookup("semantic", reason.name());
+                vector = embedded;
+            }
+        }
+    }
+    if directives.only_if_cached {
+        return Err(ApiError::not_cached().into());
+    }
+    let looked = directives.lookup_exact || directives.lookup_semantic;
+    status(
+        ctx,
+        match (looked, directives.store) {
+            (true, _) => "MISS",
+            (false, true) => "REFRESH",
+            (false, false) => "BYPASS",
+        },
+    );
+    if !directives.store {
+        events::cache_write_skipped("asked");
+        return Ok(Looked::Miss(None));
+    }
+    let origin = origin(ctx, &asked, &directives, scope);
+    let ttl = shorter(directives.ttl, route.cache_ttl);
+    Ok(Looked::Miss(Some(Fill::new(
+        cache, identity, origin, vector, endpoint, ttl,
+    ))))
+}
+
+/// The shorter of two lives, of which either may be left to others.
+fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
+    a.into_iter().chain(b).min()
+}
+
+fn origin(ctx: &Ctx, asked: &Asked<'_>, directives: &Directives, scope: String) -> Origin {
+    Origin {
+        scope,
+        tenant: ctx.client.as_ref().map(|client| client.tenant.to_string()),
+        route: asked.route.name.clone(),
+        model: asked.view.model.as_deref().unwrap_or_default().to_owned(),
+        namespace: directives.namespace.clone().unwrap_or_default(),
+        tags: Vec::new(),
+    }
+}
+
+fn by_meaning(cache: &Cache, view: &RequestView) -> Eligible {
+    let most = cache
+        .config()
+        .semantic
+        .as_ref()
+        .map_or(0.0, |semantic| semantic.max_temperature);
+    let question = view.last_user_text();
+    let facts = Facts {
+        question: question.as_deref(),
+        temperature: view.temperature,
+        n: Some(view.n),
+        tool_turns: view.has_tool_turns,
+        media: view.has_images,
+        logprobs: view.logprobs,
+    };
+    eligible(&facts, most)
+}
+
+fn status(ctx: &mut Ctx, status: &'static str) {
+    ctx.record.cache_status = Some(status);
+    ctx.own.set("x-cache-status", status);
+}
