@@ -87,7 +87,8 @@ impl Drop for InFlight {
 
 /// A body was kept for when it comes again; sizes in bytes of it and of the one that made room.
 pub fn familiar_bodies(kept: usize, dropped: usize) {
-    names::CACHE_FAMILIAR.add(i64::try_from(kept).unwrap_or(0) - i64::try_from(dropped).unwrap_or(0));
+    names::CACHE_FAMILIAR
+        .add(i64::try_from(kept).unwrap_or(0) - i64::try_from(dropped).unwrap_or(0));
 }
 
 /// Requests being handled now.

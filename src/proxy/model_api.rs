@@ -68,8 +68,7 @@ impl Proxy {
             return Err(ApiError::body_too_large(cap).into());
         }
 
-        let text_bytes = view
-            .map_or(body.len() as u64, |view| view.prompt_text_bytes);
+        let text_bytes = view.map_or(body.len() as u64, |view| view.prompt_text_bytes);
         let non_ascii_bytes = view.map_or(0, |view| view.non_ascii_bytes);
         let model = model.unwrap_or_default().to_owned();
         let estimator = pool.balance.estimator();

@@ -86,7 +86,8 @@ impl Familiar {
         let Some(read) = Read::of(endpoint, &body) else {
             return;
         };
-        let bytes = size_of::<Kept>() + size_of::<Read>() + body.len() + read.view.body.bytes_held();
+        let bytes =
+            size_of::<Kept>() + size_of::<Read>() + body.len() + read.view.body.bytes_held();
         if bytes > MOST {
             return;
         }
@@ -168,7 +169,11 @@ mod tests {
     fn what_is_large_or_makes_no_sense_is_not_kept() {
         let familiar = Familiar::default();
         let many = format!(r#"{{"prompt":[{}1]}}"#, "1,".repeat(7_000));
-        for body in [body(&"x".repeat(MOST)), many.into(), Bytes::from_static(b"{")] {
+        for body in [
+            body(&"x".repeat(MOST)),
+            many.into(),
+            Bytes::from_static(b"{"),
+        ] {
             familiar.keep(CHAT, &body);
             assert!(familiar.get(CHAT, &body).is_none());
         }
