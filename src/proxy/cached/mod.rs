@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ctx::Ctx;
+use super::read::Read;
 use super::stop::Stop;
 use crate::cache::guard::Difference;
 use crate::cache::{
@@ -28,6 +29,7 @@ use identity::{Known, identify};
 struct Asked<'a> {
     endpoint: Endpoint,
     view: &'a RequestView,
+    read: &'a Read,
     route: &'a Route,
 }
 
@@ -48,9 +50,10 @@ pub(super) async fn look_up(
     session: &mut Session,
     ctx: &mut Ctx,
     endpoint: Endpoint,
-    view: &RequestView,
+    read: &Read,
     route: &Route,
 ) -> Result<Looked, Stop> {
+    let view = &read.view;
     let Some(cache) = route
         .cache
         .as_ref()
@@ -69,6 +72,7 @@ pub(super) async fn look_up(
     let asked = Asked {
         endpoint,
         view,
+        read,
         route,
     };
     let known = identify(
