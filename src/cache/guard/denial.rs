@@ -1,28 +1,27 @@
 //! Saying no.
 
-use super::lexicon::sense;
 use super::words::{Kind, Words, stem};
 
 /// Whether a text denies something. A complaint or a doubt is none ("I can't find", "not sure"), since others put it
 /// without one, and neither is "or not".
 pub(super) fn denies(words: &Words) -> bool {
     let pieces = words.pieces();
-    let said = |at: usize| {
-        pieces
-            .get(at)
-            .map(|piece| words.said(piece))
-            .unwrap_or_default()
-    };
     (0..pieces.len()).any(|at| {
-        let word = said(at);
-        if !(word.ends_with("n't") || sense(word).denies) {
+        let word = words.at(at);
+        let senses = pieces.get(at..).unwrap_or_default();
+        let here = senses.first().is_some_and(|piece| piece.sense.denies);
+        if !(here || word.ends_with("n't")) {
             return false;
         }
-        let before = at.checked_sub(1).map(said).unwrap_or_default();
-        let number = word == "no" && said(at + 1) == ".";
+        let before = at.checked_sub(1).map_or("", |at| words.at(at));
+        let number = word == "no" && words.at(at + 1) == ".";
         let idle = matches!(before, "or" | "why" | "if") && word == "not";
         // A word may stand between: "not quite sure", "can't I find".
-        let soothed = (at + 1..at + 4).any(|at| sense(said(at)).soothes);
+        let soothed = senses
+            .iter()
+            .skip(1)
+            .take(3)
+            .any(|piece| piece.sense.soothes);
         !(number || idle || soothed)
     })
 }
@@ -38,11 +37,9 @@ impl Content {
             .pieces()
             .iter()
             .filter(|piece| matches!(piece.kind, Kind::Word | Kind::Number))
+            .filter(|piece| !(piece.sense.common || piece.sense.denies))
             .map(|piece| words.said(piece))
-            .filter(|word| {
-                let sense = sense(word);
-                !(sense.common || sense.denies || word.ends_with("n't"))
-            })
+            .filter(|word| !word.ends_with("n't"))
             .map(|word| stem(word).to_owned())
             .collect();
         content.sort_unstable();

@@ -4,13 +4,13 @@ use super::Difference;
 use super::denial::{self, Content};
 use super::identifiers::identifiers;
 use super::language::{self, Language, Script};
-use super::lexicon::{Side, sense};
+use super::lexicon::Side;
 use super::names::Names;
 use super::numbers::Counted;
 use super::quotes;
 use super::roles::{Asks, Person, Roles, asks};
 use super::stretches;
-use super::words::{Kind, Words};
+use super::words::Words;
 
 /// The facts of one question.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,11 +39,6 @@ impl Facts {
         let words = Words::of(question);
         let unspaced = stretches::characters(words.text());
         let script = language::script(words.text());
-        let spoken = words
-            .pieces()
-            .iter()
-            .filter(|piece| piece.kind == Kind::Word)
-            .map(|piece| words.said(piece));
         Self {
             counted: Counted::of(&words),
             denies: denial::denies(&words) || stretches::denies(&unspaced),
@@ -57,7 +52,7 @@ impl Facts {
             roles: Roles::of(&words),
             person: Person::of(&words),
             language: (script == Some(Script::Latin))
-                .then(|| language::language(spoken))
+                .then(|| language::language(&words))
                 .flatten(),
             script,
             code: quotes::code(question),
@@ -127,14 +122,10 @@ fn sides(words: &Words) -> Vec<Side> {
         None => found.push(side),
     };
     for (at, piece) in words.pieces().iter().enumerate() {
-        let here = sense(words.said(piece));
-        if let Some(side) = here.side {
+        if let Some(side) = piece.sense.side {
             note(side);
         }
-        if here.leads
-            && let Some(next) = words.pieces().get(at + 1)
-            && let Some(side) = sense(&format!("{} {}", words.said(piece), words.said(next))).side
-        {
+        if let Some(side) = words.pair(at).and_then(|both| both.side) {
             note(side);
         }
     }

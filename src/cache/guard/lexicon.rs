@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::tables;
+use foldhash::fast::FixedState;
+
+use super::{language, tables};
 
 /// What a word may stand for. All may be absent.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -28,6 +30,8 @@ pub(super) struct Sense {
     pub(super) name: Option<u16>,
     /// A word too common to be a name.
     pub(super) common: bool,
+    /// Languages of which it is one of the small words, a bit each.
+    pub(super) languages: u8,
     /// Whether phrases of two words begin with it.
     pub(super) leads: bool,
 }
@@ -46,10 +50,13 @@ pub(super) fn sense(words: &str) -> Sense {
     LEXICON.get(words).copied().unwrap_or_default()
 }
 
-static LEXICON: LazyLock<HashMap<&'static str, Sense>> = LazyLock::new(read);
+/// Its keys are the tables' own, so no one can choose texts that collide.
+static LEXICON: LazyLock<Lexicon> = LazyLock::new(read);
 
-fn read() -> HashMap<&'static str, Sense> {
-    let mut lexicon: HashMap<&'static str, Sense> = HashMap::new();
+type Lexicon = HashMap<&'static str, Sense, FixedState>;
+
+fn read() -> Lexicon {
+    let mut lexicon = Lexicon::default();
     for &(word, number) in tables::numbers::WORDS {
         lexicon.entry(word).or_default().number = Some(number);
     }
@@ -83,6 +90,11 @@ fn read() -> HashMap<&'static str, Sense> {
                 let bit = 1u8.checked_shl(side as u32).unwrap_or(0);
                 lexicon.entry(word).or_default().side = Some(Side { group, bit });
             }
+        }
+    }
+    for (bit, (_, small)) in language::SMALL.iter().enumerate() {
+        for word in *small {
+            lexicon.entry(word).or_default().languages |= 1 << bit;
         }
     }
     let leading: Vec<_> = lexicon

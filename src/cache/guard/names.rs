@@ -1,6 +1,6 @@
 //! Names: words with capitals where grammar asks for none, and those known without.
 
-use super::lexicon::sense;
+use super::lexicon::{Sense, sense};
 use super::words::{Case, Kind, Words, stem};
 
 /// The names of a text.
@@ -42,11 +42,10 @@ impl Names {
                 continue;
             }
             names.all.push(written(said));
-            let here = sense(said);
+            let here = piece.sense;
             let next = pieces.get(at + 1).filter(|next| next.kind == Kind::Word);
-            if here.leads
-                && let Some(next) = next
-                && let Some(known) = sense(&format!("{said} {}", words.said(next))).name
+            if let Some(next) = next
+                && let Some(known) = words.pair(at).and_then(|both| both.name)
             {
                 names.all.push(stem(words.said(next)).to_owned());
                 names.known.push(known);
@@ -63,11 +62,11 @@ impl Names {
                     Case::Capital => {
                         !piece.opens
                             || next.is_some_and(|next| {
-                                next.case == Case::Capital && !sense(words.said(next)).common
+                                next.case == Case::Capital && !next.sense.common
                             })
                     }
                 };
-            let known = known(said, piece.case == Case::Capitals && trusted);
+            let known = known(said, here, piece.case == Case::Capitals && trusted);
             names.known.extend(known);
             if capital
                 && (known.is_some() || !(here.common || here.date.is_some() || here.unit.is_some()))
@@ -162,8 +161,13 @@ fn dotted(words: &Words, at: usize) -> Option<u16> {
 }
 
 /// The name that a word is known as. "US" is the country only in capitals.
-fn known(said: &str, capitals: bool) -> Option<u16> {
-    let known = sense(said).name.or_else(|| sense(stem(said)).name);
+fn known(said: &str, here: Sense, capitals: bool) -> Option<u16> {
+    let bare = stem(said);
+    let known = here.name.or_else(|| {
+        (bare.len() < said.len())
+            .then(|| sense(bare).name)
+            .flatten()
+    });
     known.or_else(|| {
         (said == "us" && capitals)
             .then(|| sense("usa").name)
@@ -180,7 +184,7 @@ fn capitals_mean_names(words: &Words) -> bool {
         .filter(|piece| piece.kind == Kind::Word)
     {
         prose |= piece.case == Case::Small;
-        if !sense(words.said(piece)).common && !piece.opens {
+        if !piece.sense.common && !piece.opens {
             match piece.case {
                 Case::Small => small += 1,
                 _ => with += 1,

@@ -30,8 +30,7 @@ impl Counted {
         let pieces = words.pieces();
         let mut at = 0;
         while let Some(piece) = pieces.get(at) {
-            let said = words.said(piece);
-            let sense = sense(said);
+            let sense = piece.sense;
             let used = match piece.kind {
                 Kind::Number => counted.number(words, at),
                 Kind::Word if sense.number.is_some() || sense.scale == Some(100) => {
@@ -85,8 +84,8 @@ impl Counted {
         let said = words.said(piece);
         self.digits = true;
         let behind = words.pieces().get(at + 1);
-        let word = behind.map(|piece| words.said(piece)).unwrap_or_default();
-        match sense(word).scale {
+        let word = behind.map_or("", |piece| words.said(piece));
+        match behind.and_then(|piece| piece.sense.scale) {
             Some(scale) if word != "k" || behind.is_some_and(|piece| piece.glued) => {
                 let value = plainest(said).parse::<f64>().unwrap_or(0.0) * scale as f64;
                 self.numbers.push(value.to_string());
@@ -132,7 +131,7 @@ impl Counted {
     fn spelt(&mut self, words: &Words, at: usize) -> usize {
         let (mut total, mut current, mut used) = (0u64, None::<u64>, 0);
         for piece in words.pieces().iter().skip(at) {
-            let said = sense(words.said(piece));
+            let said = piece.sense;
             match (said.number, said.scale, current) {
                 (Some(number), _, None) => current = Some(number.into()),
                 (Some(number), _, Some(before)) if before >= 20 && number < 10 => {
@@ -164,13 +163,12 @@ impl Counted {
                 .map(|piece| words.said(piece))
                 .unwrap_or_default()
         };
-        if here.leads {
-            let both = sense(&format!("{} {}", said(at), said(at + 1)));
-            if let Some(date) = both.date {
-                self.dates.push(date);
-                self.far |= !both.near;
-                return;
-            }
+        if let Some(both) = words.pair(at)
+            && let Some(date) = both.date
+        {
+            self.dates.push(date);
+            self.far |= !both.near;
+            return;
         }
         let Some(date) = here.date else { return };
         if VERBS.contains(&said(at)) {

@@ -1,5 +1,7 @@
 //! A text cut into words, numbers and marks, in small letters, without one allocation a word.
 
+use super::lexicon::{Sense, sense};
+
 /// A text in pieces.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Words {
@@ -9,7 +11,7 @@ pub(super) struct Words {
 }
 
 /// One word, number or mark.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Piece {
     start: u32,
     end: u32,
@@ -20,6 +22,8 @@ pub(super) struct Piece {
     pub(super) opens: bool,
     /// Whether nothing stands between it and the piece before.
     pub(super) glued: bool,
+    /// What it may stand for.
+    pub(super) sense: Sense,
 }
 
 /// What a piece is.
@@ -118,6 +122,7 @@ impl Words {
                 case,
                 opens,
                 glued,
+                sense: words.text.get(start..).map(sense).unwrap_or_default(),
             });
             opens = match kind {
                 Kind::Mark('.' | '!' | '?' | ':' | ';' | '。' | '！' | '？' | '…') => true,
@@ -139,6 +144,20 @@ impl Words {
         self.text
             .get(piece.start as usize..piece.end as usize)
             .unwrap_or_default()
+    }
+
+    /// What the piece at a place says; nothing behind the end.
+    pub(super) fn at(&self, at: usize) -> &str {
+        self.pieces.get(at).map_or("", |piece| self.said(piece))
+    }
+
+    /// What the two pieces from a place on stand for together.
+    pub(super) fn pair(&self, at: usize) -> Option<Sense> {
+        let (first, second) = (self.pieces.get(at)?, self.pieces.get(at + 1)?);
+        first
+            .sense
+            .leads
+            .then(|| sense(&format!("{} {}", self.said(first), self.said(second))))
     }
 
     /// The whole text, in small letters.
