@@ -17,6 +17,7 @@ pub mod embed;
 pub mod entry;
 pub mod exact;
 pub mod fill;
+pub mod guard;
 pub mod index;
 pub mod keep;
 pub mod key;
@@ -31,7 +32,7 @@ pub use directives::Directives;
 pub use eligible::{Eligible, Facts, Ineligible, eligible};
 pub use embed::{EmbedFailure, EmbedState, Embedder};
 pub use entry::{Answer, Entry, Origin};
-pub use key::{Identity, KeyParts, Unkeyable};
+pub use key::{BodyKey, Identity, KeyParts, Unkeyable};
 pub use scope::Caller;
 pub use store::Store;
 
