@@ -139,10 +139,10 @@ async fn a_question_in_other_words_is_answered_after_a_restart_but_not_by_anothe
         return;
     };
     let peer = knowing_peer().await;
-    let meaning = |name: &str| {
+    let meaning = |pooling: &str| {
         let model = model.display();
         format!(
-            ", semantic: {{ threshold: 0.8, guard: false, deadline: 5s, embedder: {{ model: {name}, path: {model} }} }}"
+            ", semantic: {{ threshold: 0.8, guard: false, deadline: 5s, embedder: {{ model: m, path: {model}, pooling: {pooling} }} }}"
         )
     };
     let ready = async |gate: &Gate| {
@@ -152,7 +152,7 @@ async fn a_question_in_other_words_is_answered_after_a_restart_but_not_by_anothe
         })
         .await;
     };
-    let mut gate = Gate::start(&config(&peer, &meaning("one"))).await;
+    let mut gate = Gate::start(&config(&peer, &meaning("mean"))).await;
     ready(&gate).await;
     asked(&gate, "How do I reset my password?").await;
     written(&gate, 1).await;
@@ -168,7 +168,7 @@ async fn a_question_in_other_words_is_answered_after_a_restart_but_not_by_anothe
     assert_eq!(near.header("x-cache-status"), Some("SEMANTIC_HIT"));
 
     gate.kill();
-    gate.rewrite(&config(&peer, &meaning("another")));
+    gate.rewrite(&config(&peer, &meaning("cls")));
     gate.start_again().await;
     ready(&gate).await;
     settled(&gate).await;
