@@ -11,6 +11,7 @@ mod clients;
 mod command_line;
 mod counting;
 mod demo;
+mod durable;
 mod early;
 mod edge;
 mod endurance;
