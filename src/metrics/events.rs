@@ -172,6 +172,15 @@ pub fn cache_lookup(tier: &str, result: &str) {
     count!(CACHE_LOOKUPS, [tier, result]);
 }
 
+/// A request for embeddings was looked up input by input.
+pub fn inputs_looked_up(known: usize, unknown: usize) {
+    for (result, inputs) in [("hit", known), ("miss", unknown)] {
+        names::CACHE_INPUTS
+            .with_label_values(&[result])
+            .inc_by(inputs as u64);
+    }
+}
+
 /// A lookup by meaning took `time`.
 pub fn semantic_lookup(time: Duration) {
     names::SEMANTIC_SECONDS.observe(time.as_secs_f64());

@@ -120,6 +120,8 @@ series! {
     ABORTS: IntCounterVec = counters("tollgate_client_aborts_total", "Clients that left before their answer was complete", &["stage"]);
     /// Cache lookups.
     CACHE_LOOKUPS: IntCounterVec = counters("tollgate_cache_lookups_total", "Cache lookups", &["tier", "result"]);
+    /// Inputs of requests for embeddings.
+    CACHE_INPUTS: IntCounterVec = counters("tollgate_cache_inputs_total", "Inputs of requests for embeddings, by whether their vector was known", &["result"]);
     /// Entries, read at scrape time.
     CACHE_ENTRIES: IntGaugeVec = gauges("tollgate_cache_entries", "Answers held", &["cache"]);
     /// Bytes, read at scrape time.

@@ -13,6 +13,7 @@ mod counting;
 mod demo;
 mod early;
 mod edge;
+mod embeddings;
 mod endurance;
 mod faults;
 mod forwarded;

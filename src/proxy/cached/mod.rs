@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use super::ctx::Ctx;
 use super::stop::Stop;
-use crate::cache::{Cache, Directives, Eligible, Facts, Origin, SemanticOutcome, eligible};
+use crate::cache::{
+    Cache, Directives, Eligible, Facts, Identity, Origin, SemanticOutcome, eligible,
+};
 use crate::front::Session;
 use crate::llm::Endpoint;
 use crate::llm::error::ApiError;
@@ -148,8 +150,27 @@ pub(super) async fn look_up(
     ))))
 }
 
+/// Identifies a request for embeddings, given without its inputs; `None` if it has no identity.
+pub(super) fn identify_frame(
+    session: &Session,
+    ctx: &Ctx,
+    frame: &RequestView,
+    route: &Route,
+    cache: &Cache,
+    directives: &Directives,
+) -> Option<(Identity, Origin)> {
+    let asked = Asked {
+        endpoint: Endpoint::Embeddings,
+        view: frame,
+        route,
+    };
+    let known = identify(session, ctx, &asked, cache, directives, None).ok()?;
+    let origin = origin(ctx, &asked, directives, known.scope);
+    Some((known.identity, origin))
+}
+
 /// The shorter of two lives, of which either may be left to others.
-fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
+pub(super) fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
     a.into_iter().chain(b).min()
 }
 
@@ -182,7 +203,7 @@ fn by_meaning(cache: &Cache, view: &RequestView) -> Eligible {
     eligible(&facts, most)
 }
 
-fn status(ctx: &mut Ctx, status: &'static str) {
+pub(super) fn status(ctx: &mut Ctx, status: &'static str) {
     ctx.record.cache_status = Some(status);
     ctx.own.set("x-cache-status", status);
 }
