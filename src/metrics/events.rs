@@ -85,6 +85,12 @@ impl Drop for InFlight {
     }
 }
 
+/// A body was kept for when it comes again; sizes in bytes of it and of the one that made room.
+pub fn familiar_bodies(kept: usize, dropped: usize) {
+    names::CACHE_FAMILIAR
+        .add(i64::try_from(kept).unwrap_or(0) - i64::try_from(dropped).unwrap_or(0));
+}
+
 /// Requests being handled now.
 pub fn in_flight() -> i64 {
     names::INFLIGHT.get()

@@ -126,6 +126,8 @@ series! {
     CACHE_ENTRIES: IntGaugeVec = gauges("tollgate_cache_entries", "Answers held", &["cache"]);
     /// Bytes, read at scrape time.
     CACHE_BYTES: IntGaugeVec = gauges("tollgate_cache_bytes", "Bytes of the answers held", &["cache"]);
+    /// Bodies of `proxy::read`.
+    CACHE_FAMILIAR: IntGauge = gauge("tollgate_cache_familiar_body_bytes", "Bytes of request bodies kept because they were answered from a cache; 16 MiB at most");
     /// Vectors, read at scrape time.
     CACHE_VECTORS: IntGaugeVec = gauges("tollgate_cache_vectors", "Questions held for serving by meaning", &["cache"]);
     /// Answers that were not stored.

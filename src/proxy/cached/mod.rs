@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ctx::Ctx;
+use super::read::Read;
 use super::stop::Stop;
 use crate::cache::{
     Cache, Directives, Eligible, Facts, Identity, Origin, SemanticOutcome, eligible,
@@ -27,6 +28,7 @@ use identity::{Known, identify};
 struct Asked<'a> {
     endpoint: Endpoint,
     view: &'a RequestView,
+    read: &'a Read,
     route: &'a Route,
 }
 
@@ -47,9 +49,10 @@ pub(super) async fn look_up(
     session: &mut Session,
     ctx: &mut Ctx,
     endpoint: Endpoint,
-    view: &RequestView,
+    read: &Read,
     route: &Route,
 ) -> Result<Looked, Stop> {
+    let view = &read.view;
     let Some(cache) = route
         .cache
         .as_ref()
@@ -68,6 +71,7 @@ pub(super) async fn look_up(
     let asked = Asked {
         endpoint,
         view,
+        read,
         route,
     };
     let known = identify(
@@ -154,14 +158,15 @@ pub(super) async fn look_up(
 pub(super) fn identify_frame(
     session: &Session,
     ctx: &Ctx,
-    frame: &RequestView,
+    frame: &Read,
     route: &Route,
     cache: &Cache,
     directives: &Directives,
 ) -> Option<(Identity, Origin)> {
     let asked = Asked {
         endpoint: Endpoint::Embeddings,
-        view: frame,
+        view: &frame.view,
+        read: frame,
         route,
     };
     let known = identify(session, ctx, &asked, cache, directives, None).ok()?;

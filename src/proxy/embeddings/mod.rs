@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use super::cached;
 use super::ctx::Ctx;
+use super::read::Read;
 use super::respond;
 use super::stop::Stop;
 use crate::cache::{Cache, Directives, Entry, Identity};
@@ -143,10 +144,10 @@ pub(super) async fn look_up(
 }
 
 /// Takes a request apart.
-async fn apart(body: &Bytes) -> Option<(Inputs, RequestView)> {
-    fn apart(body: &Bytes) -> Option<(Inputs, RequestView)> {
+async fn apart(body: &Bytes) -> Option<(Inputs, Read)> {
+    fn apart(body: &Bytes) -> Option<(Inputs, Read)> {
         let inputs = Inputs::of(body)?;
-        let frame = RequestView::parse(Endpoint::Embeddings, &inputs.frame()).ok()?;
+        let frame = Read::of(Endpoint::Embeddings, &inputs.frame())?;
         Some((inputs, frame))
     }
     if body.len() <= MOST_INLINE {
