@@ -39,6 +39,7 @@ pub use store::Store;
 use crate::config::model::{self, Cache as Config};
 use exact::Exact;
 use fill::Filler;
+use index::Neighbour;
 use semantic::{IndexStats, SearchFailure, Semantic};
 use store::{StoreStats, Vector};
 
@@ -290,6 +291,21 @@ impl Cache {
             break;
         }
         SemanticOutcome::Miss { vector, nearest }
+    }
+
+    /// The nearest of a request's class to a vector, nearest first, whether or not their answers may still be served.
+    ///
+    /// # Errors
+    /// [`SearchFailure`], at `deadline` at the latest; also where this cache does not serve by meaning.
+    pub async fn neighbours(
+        &self,
+        identity: &Identity,
+        vector: Arc<[f32]>,
+        deadline: Instant,
+    ) -> Result<Vec<Neighbour>, SearchFailure> {
+        let meaning = self.meaning.as_ref().ok_or(SearchFailure::Failed)?;
+        let found = meaning.index.nearest(identity.compat, vector, deadline);
+        found.await
     }
 
     /// Stores an answer.
