@@ -21,6 +21,7 @@ pub mod guard;
 pub mod index;
 pub mod keep;
 pub mod key;
+pub mod rerank;
 pub mod scope;
 pub mod semantic;
 pub mod store;
@@ -33,6 +34,7 @@ pub use eligible::{Eligible, Facts, Ineligible, eligible};
 pub use embed::{EmbedFailure, EmbedState, Embedder};
 pub use entry::{Answer, Entry, Origin};
 pub use key::{BodyKey, Identity, KeyParts, Unkeyable};
+pub use rerank::Reranker;
 pub use scope::Caller;
 pub use store::Store;
 
@@ -59,6 +61,17 @@ struct Meaning {
     config: model::Semantic,
     embedder: Arc<Embedder>,
     index: Arc<Semantic>,
+    reranker: SecondLook,
+}
+
+/// Who takes a second look.
+#[derive(Debug)]
+enum SecondLook {
+    /// Nobody is asked to.
+    None,
+    By(Reranker),
+    /// One is wanted and could not be had, so where it would be asked nothing is served.
+    Missing(model::Reranker),
 }
 
 /// What came of a lookup by meaning.
@@ -180,6 +193,7 @@ impl Cache {
                 config: config.clone(),
                 embedder,
                 index: Arc::new(Semantic::start(config.max_entries)?),
+                reranker: SecondLook::of(config),
             }),
             _ => None,
         };
@@ -284,7 +298,11 @@ impl Cache {
                 continue;
             }
             let similarity = neighbour.similarity.min(1.0);
-            if similarity >= threshold {
+            if similarity >= threshold
+                && meaning
+                    .bears_second_look(question, &entry, similarity, deadline)
+                    .await
+            {
                 return SemanticOutcome::Hit { entry, similarity };
             }
             nearest = Some(similarity);
@@ -366,7 +384,46 @@ impl Cache {
     }
 }
 
+impl SecondLook {
+    fn of(config: &model::Semantic) -> Self {
+        let Some(wanted) = &config.reranker else {
+            return Self::None;
+        };
+        match Reranker::start(wanted, &config.embedder) {
+            Ok(reranker) => Self::By(reranker),
+            Err(error) => {
+                let (above, below) = wanted.band;
+                log::warn!("reranker: {error}; serving nothing by meaning from {above} to {below}");
+                Self::Missing(wanted.clone())
+            }
+        }
+    }
+}
+
 impl Meaning {
+    /// Whether a question may have the answer to another after a second look at both, if they deserve one.
+    async fn bears_second_look(
+        &self,
+        question: &str,
+        entry: &Entry,
+        similarity: f32,
+        deadline: Instant,
+    ) -> bool {
+        match (&self.reranker, &entry.question) {
+            (SecondLook::None, _) => true,
+            (SecondLook::By(reranker), _) if !reranker.wanted(similarity) => true,
+            (SecondLook::By(reranker), Some(other)) => {
+                let look = reranker.look(question, other, deadline).await;
+                look.is_ok_and(|look| look.accepted)
+            }
+            (SecondLook::By(_), None) => false,
+            (SecondLook::Missing(wanted), _) => {
+                let (above, below) = wanted.band;
+                !(above..=below).contains(&similarity)
+            }
+        }
+    }
+
     /// What tells this model's vectors from another's.
     fn model(&self) -> [u8; 32] {
         *blake3::hash(self.config.embedder.model.as_bytes()).as_bytes()

@@ -207,6 +207,12 @@ pub fn embedding_ran(texts: usize, time: Duration) {
     names::EMBED_RUN_SECONDS.observe(time.as_secs_f64());
 }
 
+/// Two questions were looked at a second time: `accepted`, `rejected`, or why that could not be.
+pub fn reranked(result: &str, time: Duration) {
+    count!(RERANKS, [result]);
+    names::RERANK_SECONDS.observe(time.as_secs_f64());
+}
+
 /// An answer came from a cache and saved the computing of `tokens`.
 pub fn cache_saved(tokens: u64) {
     names::CACHE_SAVED.inc_by(tokens);
