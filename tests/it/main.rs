@@ -14,6 +14,7 @@ mod demo;
 mod durable;
 mod early;
 mod edge;
+mod embeddings;
 mod endurance;
 mod faults;
 mod forwarded;
