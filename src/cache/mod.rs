@@ -8,41 +8,56 @@
 //! ```
 //!
 //! Answers live in [`exact::Exact`] alone, bounded in bytes; the semantic index holds vectors and keys only, so an entry
-//! that was evicted or is over cannot be served by meaning either. What goes wrong on the way by meaning is a miss.
+//! that was evicted or is over cannot be served by meaning either. What goes wrong on the way by meaning is a miss. With a
+//! [`store::Store`] what is in memory is on disk too, and is filled in again behind the next start.
 
 pub mod directives;
 pub mod eligible;
 pub mod embed;
 pub mod entry;
 pub mod exact;
+pub mod fill;
 pub mod flight;
+pub mod guard;
 pub mod index;
+pub mod keep;
 pub mod key;
+pub mod rerank;
 pub mod scope;
 pub mod semantic;
+pub mod store;
+pub mod ttl;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use directives::Directives;
-pub use eligible::{Eligible, Facts, Ineligible, eligible};
+pub use eligible::{Bounds, Eligible, Facts, Ineligible, eligible};
 pub use embed::{EmbedFailure, EmbedState, Embedder};
 pub use entry::{Answer, Entry, Origin};
-pub use key::{Identity, KeyParts, Unkeyable};
+pub use key::{BodyKey, Identity, KeyParts, Unkeyable};
+pub use rerank::Reranker;
 pub use scope::Caller;
+pub use store::Store;
 
 use crate::config::model::{self, Cache as Config};
 use exact::Exact;
+use fill::Filler;
 use flight::Flights;
+use index::Neighbour;
 use semantic::{IndexStats, SearchFailure, Semantic};
+use store::{StoreStats, Vector};
 
 /// One cache of the configuration.
 #[derive(Debug)]
 pub struct Cache {
     config: Config,
-    exact: Exact,
+    exact: Arc<Exact>,
     flights: Arc<Flights>,
     meaning: Option<Meaning>,
+    store: Option<Arc<Store>>,
+    filler: Option<Arc<Filler>>,
 }
 
 /// What answering by meaning takes.
@@ -50,7 +65,18 @@ pub struct Cache {
 struct Meaning {
     config: model::Semantic,
     embedder: Arc<Embedder>,
-    index: Semantic,
+    index: Arc<Semantic>,
+    reranker: SecondLook,
+}
+
+/// Who takes a second look.
+#[derive(Debug)]
+enum SecondLook {
+    /// Nobody is asked to.
+    None,
+    By(Reranker),
+    /// One is wanted and could not be had, so where it would be asked nothing is served.
+    Missing(model::Reranker),
 }
 
 /// What came of a lookup by meaning.
@@ -69,6 +95,8 @@ pub enum SemanticOutcome {
         vector: Arc<[f32]>,
         /// Similarity of the nearest answer that could have been served, if there is one.
         nearest: Option<f32>,
+        /// What the guard saw in the nearest one that was near enough.
+        refused: Option<guard::Difference>,
     },
     /// It was not looked for.
     Skipped {
@@ -146,27 +174,67 @@ pub struct Stats {
     pub index: Option<IndexStats>,
     /// The embedder, where there is one.
     pub embedder: Option<EmbedState>,
+    /// What keeps it on disk, where something does.
+    pub store: Option<StoreStats>,
 }
 
 impl Cache {
-    /// An empty cache. Without an embedder it serves exact answers only, whatever the configuration says.
+    /// A cache, empty or about to be filled from its store. Without an embedder it serves exact answers only, whatever the
+    /// configuration says.
     ///
     /// # Errors
-    /// When the index's thread cannot be started.
+    /// When a thread cannot be started.
     pub fn new(config: &Config, embedder: Option<Arc<Embedder>>) -> std::io::Result<Self> {
+        Self::with_store(config, embedder, None)
+    }
+
+    /// The same with the open store of its path, which another cache has had so far.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn with_store(
+        config: &Config,
+        embedder: Option<Arc<Embedder>>,
+        opened: Option<Arc<Store>>,
+    ) -> std::io::Result<Self> {
         let meaning = match (&config.semantic, embedder) {
             (Some(config), Some(embedder)) => Some(Meaning {
                 config: config.clone(),
                 embedder,
-                index: Semantic::start(config.max_entries)?,
+                index: Arc::new(Semantic::start(config.max_entries)?),
+                reranker: SecondLook::of(config),
             }),
             _ => None,
         };
+        let exact = Arc::new(Exact::new(config.max_bytes));
+        let (mut store, mut filler) = (None, None);
+        if let Some(on) = &config.store {
+            let index = meaning.as_ref().map(|meaning| fill::Index {
+                vectors: Arc::clone(&meaning.index),
+                embedder: Arc::clone(&meaning.embedder),
+                folder: index_folder(&on.path),
+            });
+            let sink = Arc::new(Filler::new(Arc::clone(&exact), index));
+            store = Some(match opened {
+                Some(store) => {
+                    store.refill(Arc::clone(&sink) as _, on.max_bytes);
+                    store
+                }
+                None => Arc::new(Store::start(
+                    &on.path,
+                    on.max_bytes,
+                    Arc::clone(&sink) as _,
+                )?),
+            });
+            filler = Some(sink);
+        }
         Ok(Self {
             config: config.clone(),
-            exact: Exact::new(config.max_bytes),
+            exact,
             flights: Flights::new(config.max_entry_bytes),
             meaning,
+            store,
+            filler,
         })
     }
 
@@ -236,7 +304,8 @@ impl Cache {
         let threshold = directives
             .threshold
             .map_or(meaning.config.floor(), |t| t.max(meaning.config.floor()));
-        let mut nearest = None;
+        let facts = meaning.config.guard.then(|| guard::Facts::of(question));
+        let (mut nearest, mut refused) = (None, None);
         for neighbour in found {
             // Without an age bound, an answer that cannot be had is gone for good.
             let Some(entry) = self.exact.get(&neighbour.exact, now, None) else {
@@ -248,12 +317,40 @@ impl Cache {
             }
             let similarity = neighbour.similarity.min(1.0);
             if similarity >= threshold {
-                return SemanticOutcome::Hit { entry, similarity };
+                if let Some(difference) = differs(facts.as_ref(), &entry) {
+                    refused.get_or_insert(difference);
+                    continue;
+                }
+                if meaning
+                    .bears_second_look(question, &entry, similarity, deadline)
+                    .await
+                {
+                    return SemanticOutcome::Hit { entry, similarity };
+                }
             }
             nearest = Some(similarity);
             break;
         }
-        SemanticOutcome::Miss { vector, nearest }
+        SemanticOutcome::Miss {
+            vector,
+            nearest,
+            refused,
+        }
+    }
+
+    /// The nearest of a request's class to a vector, nearest first, whether or not their answers may still be served.
+    ///
+    /// # Errors
+    /// [`SearchFailure`], at `deadline` at the latest; also where this cache does not serve by meaning.
+    pub async fn neighbours(
+        &self,
+        identity: &Identity,
+        vector: Arc<[f32]>,
+        deadline: Instant,
+    ) -> Result<Vec<Neighbour>, SearchFailure> {
+        let meaning = self.meaning.as_ref().ok_or(SearchFailure::Failed)?;
+        let found = meaning.index.nearest(identity.compat, vector, deadline);
+        found.await
     }
 
     /// Stores an answer.
@@ -270,11 +367,27 @@ impl Cache {
         }
         let ttl = ttl.map_or(self.config.ttl, |ttl| ttl.min(self.config.ttl));
         let entry = Arc::new(Entry::new(identity, answer, origin, ttl, now));
-        self.exact.put(entry.clone());
+        let vector = vector.filter(|_| identity.question.is_some());
+        let meant = self.meaning.as_ref().zip(vector);
+        if let Some(store) = &self.store {
+            let vector = meant.as_ref().and_then(|(meaning, vector)| {
+                Some(Vector {
+                    id: entry.number()?,
+                    class: identity.compat,
+                    model: meaning.embedder.model_id()?,
+                    packed: index::pack(vector),
+                })
+            });
+            store.put(&entry, vector);
+        }
+        let put = self.exact.put(Arc::clone(&entry), now);
+        self.left(&put.left);
+        if !put.held {
+            self.left(&[entry]);
+            return Stored::TooLarge;
+        }
         // The answer goes first: a vector whose answer is not there yet would be taken for a dead one.
-        if let (Some(meaning), Some(vector), true) =
-            (&self.meaning, vector, identity.question.is_some())
-        {
+        if let Some((meaning, vector)) = meant {
             meaning.index.add(identity.compat, identity.exact, vector);
         }
         Stored::Yes(entry)
@@ -283,7 +396,7 @@ impl Cache {
     /// What it holds. Does what housekeeping is due, so it is for scrapes and not for every request.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.exact.settle();
+        self.left(&self.exact.settle(Instant::now()));
         Stats {
             entries: self.exact.entries(),
             bytes: self.exact.bytes(),
@@ -294,6 +407,61 @@ impl Cache {
                 .meaning
                 .as_ref()
                 .map(|meaning| meaning.embedder.state()),
+            store: self.store.as_ref().map(|store| store.stats()),
+        }
+    }
+}
+
+/// Where the graphs of the index are kept: beside the store's file.
+fn index_folder(store: &Path) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
+    name.push(".index");
+    PathBuf::from(name)
+}
+
+/// What keeps the question that an entry answers from being the same, if the guard looks.
+fn differs(facts: Option<&guard::Facts>, entry: &Entry) -> Option<guard::Difference> {
+    let stored = entry.question.as_deref().unwrap_or_default();
+    facts?.same(&guard::Facts::of(stored)).err()
+}
+
+impl SecondLook {
+    fn of(config: &model::Semantic) -> Self {
+        let Some(wanted) = &config.reranker else {
+            return Self::None;
+        };
+        match Reranker::start(wanted, &config.embedder) {
+            Ok(reranker) => Self::By(reranker),
+            Err(error) => {
+                let (above, below) = wanted.band;
+                log::warn!("reranker: {error}; serving nothing by meaning from {above} to {below}");
+                Self::Missing(wanted.clone())
+            }
+        }
+    }
+}
+
+impl Meaning {
+    /// Whether a question may have the answer to another after a second look at both, if they deserve one.
+    async fn bears_second_look(
+        &self,
+        question: &str,
+        entry: &Entry,
+        similarity: f32,
+        deadline: Instant,
+    ) -> bool {
+        match (&self.reranker, &entry.question) {
+            (SecondLook::None, _) => true,
+            (SecondLook::By(reranker), _) if !reranker.wanted(similarity) => true,
+            (SecondLook::By(reranker), Some(other)) => {
+                let look = reranker.look(question, other, deadline).await;
+                look.is_ok_and(|look| look.accepted)
+            }
+            (SecondLook::By(_), None) => false,
+            (SecondLook::Missing(wanted), _) => {
+                let (above, below) = wanted.band;
+                !(above..=below).contains(&similarity)
+            }
         }
     }
 }

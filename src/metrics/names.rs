@@ -78,6 +78,9 @@ const TOKENS: [f64; 14] = [
     16777216.0, 67108864.0,
 ];
 
+/// Texts that go through a model together.
+const BATCH: [f64; 5] = [1.0, 2.0, 3.0, 4.0, 8.0];
+
 series! {
     /// Finished requests.
     REQUESTS: IntCounterVec = counters("tollgate_requests_total", "Finished requests", &["route", "model", "status", "error_type"]);
@@ -121,18 +124,44 @@ series! {
     SINGLEFLIGHT_WAITERS: IntCounterVec = counters("tollgate_singleflight_waiters_total", "Requests that waited for the answer to another request alike, and what became of them", &["outcome"]);
     /// Calls that others may share, read at scrape time.
     SINGLEFLIGHT_FLIGHTS: IntGaugeVec = gauges("tollgate_singleflight_flights", "Upstream calls whose answers other requests may share", &["cache"]);
+    /// Inputs of requests for embeddings.
+    CACHE_INPUTS: IntCounterVec = counters("tollgate_cache_inputs_total", "Inputs of requests for embeddings, by whether their vector was known", &["result"]);
     /// Entries, read at scrape time.
     CACHE_ENTRIES: IntGaugeVec = gauges("tollgate_cache_entries", "Answers held", &["cache"]);
     /// Bytes, read at scrape time.
     CACHE_BYTES: IntGaugeVec = gauges("tollgate_cache_bytes", "Bytes of the answers held", &["cache"]);
+    /// Bodies of `proxy::read`.
+    CACHE_FAMILIAR: IntGauge = gauge("tollgate_cache_familiar_body_bytes", "Bytes of request bodies kept because they were answered from a cache; 16 MiB at most");
     /// Vectors, read at scrape time.
     CACHE_VECTORS: IntGaugeVec = gauges("tollgate_cache_vectors", "Questions held for serving by meaning", &["cache"]);
+    /// Stores, read at scrape time.
+    CACHE_STORE_READY: IntGaugeVec = gauges("tollgate_cache_store_ready", "1 while the cache is kept on disk and all of it is read", &["cache"]);
+    /// Bytes, read at scrape time.
+    CACHE_STORE_BYTES: IntGaugeVec = gauges("tollgate_cache_store_bytes", "Bytes of what the cache keeps on disk", &["cache"]);
+    /// Bytes, read at scrape time.
+    CACHE_STORE_WAITING: IntGaugeVec = gauges("tollgate_cache_store_waiting_bytes", "Bytes that wait to be written to the cache's disk", &["cache"]);
+    /// Since the start, read at scrape time.
+    CACHE_STORE_LOST: IntGaugeVec = gauges("tollgate_cache_store_lost", "Changes that never reached the cache's disk", &["cache"]);
+    /// Since the start, read at scrape time.
+    CACHE_STORE_DAMAGED: IntGaugeVec = gauges("tollgate_cache_store_damaged", "Records on the cache's disk that were not what had been written", &["cache"]);
     /// Answers that were not stored.
     CACHE_SKIPPED: IntCounterVec = counters("tollgate_cache_write_skipped_total", "Answers that were not stored", &["reason"]);
     /// Tokens that no peer had to compute.
     CACHE_SAVED: IntCounter = counter("tollgate_cache_saved_tokens_total", "Tokens of answers that came from a cache");
     /// Whether questions can be embedded, read at scrape time.
     EMBEDDER_READY: IntGaugeVec = gauges("tollgate_embedder_ready", "1 while the cache can serve by meaning", &["cache"]);
+    /// Vectors asked for.
+    EMBEDDINGS: IntCounterVec = counters("tollgate_embeddings_total", "Vectors asked for, and where they came from or why there was none", &["result"]);
+    /// From asking for a vector to having it.
+    EMBED_SECONDS: Histogram = histogram("tollgate_embed_seconds", "From asking for a text's vector to having it", &FINE);
+    /// Texts in one run of a sentence model.
+    EMBED_RUN_TEXTS: Histogram = histogram("tollgate_embed_run_texts", "Texts embedded together", &BATCH);
+    /// One run of a sentence model.
+    EMBED_RUN_SECONDS: Histogram = histogram("tollgate_embed_run_seconds", "One run of a sentence model", &FINE);
+    /// Second looks.
+    RERANKS: IntCounterVec = counters("tollgate_reranks_total", "Second looks at two questions, and what they said or why there was none", &["result"]);
+    /// Time of a second look.
+    RERANK_SECONDS: Histogram = histogram("tollgate_rerank_seconds", "A second look at two questions", &FINE);
     /// Embedding and search together.
     SEMANTIC_SECONDS: Histogram = histogram("tollgate_semantic_lookup_seconds", "Embedding and search of one lookup by meaning", &FINE);
     /// What limits decided.

@@ -5,11 +5,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::admission::{authenticate, client_hash, reserve};
+use super::admission::{Held, authenticate, client_hash, reserve};
 use super::cached::{self, Fill, Looked, Shared};
 use super::ctx::Ctx;
 use super::dispatch::{Outgoing, Upload};
 use super::edge::{self, Way, find_route};
+use super::embeddings;
+use super::read::Read;
 use super::stop::Stop;
 use super::tee::{Learn, Tee};
 use super::upgrade::is_upgrade;
@@ -19,8 +21,8 @@ use crate::balance::Demand;
 use crate::front::Session;
 use crate::llm::Endpoint;
 use crate::llm::error::ApiError;
-use crate::llm::request::RequestView;
 use crate::metrics::events;
+use crate::state::Pool;
 
 impl Proxy {
     /// Answers one request.
@@ -50,10 +52,16 @@ impl Proxy {
         endpoint: Endpoint,
     ) -> Result<(), Stop> {
         let body = intake::read(session, ctx, edge::largest_body(session, ctx)).await?;
-        let view = parse(endpoint, &body).await;
-        let model = view.as_ref().and_then(|view| view.model.as_deref());
+        let familiar = self.familiar.get(endpoint, &body);
+        let again = familiar.is_some();
+        let read = match familiar {
+            Some(read) => Some(read),
+            None => parse(endpoint, &body).await.map(Arc::new),
+        };
+        let view = read.as_ref().map(|read| &read.view);
+        let model = view.and_then(|view| view.model.as_deref());
         ctx.record.model = model.map(str::to_owned);
-        ctx.record.stream = view.as_ref().is_some_and(|view| view.stream);
+        ctx.record.stream = view.is_some_and(|view| view.stream);
         let (route, pool) = match find_route(session, ctx, model)? {
             Way::Peer(route, pool) => (route, pool),
             Way::Here(route) => return edge::answer(session, ctx, &route).await,
@@ -62,17 +70,15 @@ impl Proxy {
             return Err(ApiError::body_too_large(cap).into());
         }
 
-        let text_bytes = view
-            .as_ref()
-            .map_or(body.len() as u64, |view| view.prompt_text_bytes);
-        let non_ascii_bytes = view.as_ref().map_or(0, |view| view.non_ascii_bytes);
+        let text_bytes = view.map_or(body.len() as u64, |view| view.prompt_text_bytes);
+        let non_ascii_bytes = view.map_or(0, |view| view.non_ascii_bytes);
         let model = model.unwrap_or_default().to_owned();
         let estimator = pool.balance.estimator();
         let prompt_tokens = estimator.prompt_tokens(&model, text_bytes, non_ascii_bytes);
         let output_tokens = match endpoint {
             Endpoint::Embeddings => 0,
             _ => {
-                let most = view.as_ref().and_then(|view| view.max_output_tokens);
+                let most = view.and_then(|view| view.max_output_tokens);
                 estimator.output_tokens(&model, prompt_tokens, most)
             }
         };
@@ -85,10 +91,22 @@ impl Proxy {
             },
         )?;
         let mut fill = None;
-        let text_only = view.as_ref().is_some_and(|view| !view.has_images);
-        if let Some(view) = &view {
-            match cached::look_up(session, ctx, endpoint, view, &route).await {
-                Ok(Looked::Miss(filled)) => fill = filled,
+        let mut inputs = embeddings::Looked::Whole;
+        let text_only = view.is_some_and(|view| !view.has_images);
+        if let (Some(read), Endpoint::Embeddings) = (&read, endpoint) {
+            match embeddings::look_up(session, ctx, &read.view, &body, &route).await {
+                Ok(embeddings::Looked::Partly(partly)) => {
+                    let way = embeddings::Way {
+                        route: &route,
+                        pool: &pool,
+                    };
+                    return self
+                        .embed_rest(session, ctx, way, reservation, body, *partly)
+                        .await;
+                }
+                Ok(looked @ (embeddings::Looked::Whole | embeddings::Looked::Miss(_))) => {
+                    inputs = looked;
+                }
                 ended => {
                     // Nothing went to a peer.
                     if let Some(mut reservation) = reservation {
@@ -98,8 +116,23 @@ impl Proxy {
                 }
             }
         }
+        if let (Some(read), embeddings::Looked::Whole) = (&read, &inputs) {
+            match cached::look_up(session, ctx, endpoint, read, &route).await {
+                Ok(Looked::Miss(filled)) => fill = filled,
+                ended => {
+                    if !again && ctx.record.cache_status == Some("HIT") {
+                        self.familiar.keep(endpoint, &body);
+                    }
+                    // Nothing went to a peer.
+                    if let Some(mut reservation) = reservation {
+                        reservation.answered_here();
+                    }
+                    return ended.map(|_| ());
+                }
+            }
+        }
         // Several times as large as the body, and the answer may take minutes.
-        drop(view);
+        drop(read);
         if let Some(fill) = &mut fill
             && fill.follows()
         {
@@ -133,12 +166,7 @@ impl Proxy {
         let answer = match self.dispatch(session, ctx, &outgoing).await {
             Ok(answer) => answer,
             Err(stop) => {
-                // A refusal costs its request, not its tokens, and so does a client that left before a peer could have
-                // read its prompt.
-                let unread = matches!(stop, Stop::Refused(_)) || ctx.record.attempts == 0;
-                if let (Some(mut reservation), true) = (reservation, unread) {
-                    reservation.settle(0, Instant::now());
-                }
+                settle_unanswered(ctx, reservation, &stop);
                 return Err(stop);
             }
         };
@@ -152,25 +180,41 @@ impl Proxy {
             prompt_tokens,
         };
         let mut tee = Tee::metering(endpoint, reservation, learn, fill);
+        if let embeddings::Looked::Miss(kept) = inputs {
+            tee.keep_inputs(kept);
+        }
         ctx.record.metered = true;
         dispatch_headers(ctx);
         let relayed = self.relay(session, ctx, &pool, answer, &mut tee).await;
-        if !tee.is_away() {
-            ctx.record.usage = tee.usage();
-            ctx.record.response_model = tee.model().map(str::to_owned);
-            ctx.record.finish_reason = tee.finish_reason().map(str::to_owned);
-            ctx.record.tokens = tee.token_times();
-        }
-        if relayed.is_ok() && ctx.record.error_type.is_empty() {
-            let usage = ctx.record.usage.unwrap_or_default();
-            events::answered(
-                &pool.conf.name,
-                ctx.start.elapsed(),
-                usage.input_tokens,
-                usage.output_tokens,
-            );
-        }
+        note(ctx, &tee, &pool, relayed.is_ok());
         relayed
+    }
+}
+
+/// A refusal costs its request, not its tokens, and so does a client that left before a peer could have read its prompt.
+pub(super) fn settle_unanswered(ctx: &Ctx, reservation: Option<Held>, stop: &Stop) {
+    let unread = matches!(stop, Stop::Refused(_)) || ctx.record.attempts == 0;
+    if let (Some(mut reservation), true) = (reservation, unread) {
+        reservation.settle(0, Instant::now());
+    }
+}
+
+/// Notes what the tee has read.
+pub(super) fn note(ctx: &mut Ctx, tee: &Tee, pool: &Pool, relayed: bool) {
+    if !tee.is_away() {
+        ctx.record.usage = tee.usage();
+        ctx.record.response_model = tee.model().map(str::to_owned);
+        ctx.record.finish_reason = tee.finish_reason().map(str::to_owned);
+        ctx.record.tokens = tee.token_times();
+    }
+    if relayed && ctx.record.error_type.is_empty() {
+        let usage = ctx.record.usage.unwrap_or_default();
+        events::answered(
+            &pool.conf.name,
+            ctx.start.elapsed(),
+            usage.input_tokens,
+            usage.output_tokens,
+        );
     }
 }
 
@@ -178,12 +222,12 @@ impl Proxy {
 const MOST_READ_INLINE: usize = 256 * 1024;
 
 /// A body that we do not understand is for the peer to refuse in its own words.
-async fn parse(endpoint: Endpoint, body: &Bytes) -> Option<RequestView> {
+async fn parse(endpoint: Endpoint, body: &Bytes) -> Option<Read> {
     if body.len() <= MOST_READ_INLINE {
-        return RequestView::parse(endpoint, body).ok();
+        return Read::of(endpoint, body);
     }
     let body = body.clone();
-    let parsed = tokio::task::spawn_blocking(move || RequestView::parse(endpoint, &body).ok());
+    let parsed = tokio::task::spawn_blocking(move || Read::of(endpoint, &body));
     parsed.await.ok().flatten()
 }
 

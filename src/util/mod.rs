@@ -2,6 +2,7 @@
 
 pub mod client_address;
 pub mod collected;
+pub mod decimal;
 pub mod ewma;
 pub mod fields;
 pub mod hash;
