@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use pingora::http::RequestHeader;
+use pingora::http::{RequestHeader, ResponseHeader};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Proxy;
@@ -15,8 +15,8 @@ use super::ctx::Ctx;
 use super::dispatch::STALE_TRIES;
 use super::report::{failed, report_failure, report_status, report_success};
 use crate::balance::{Demand, Lease, Pick};
-use crate::config::model::Priority;
-use crate::exchange::{Client, Failure};
+use crate::config::model::{Priority, Timeouts};
+use crate::exchange::{Client, Exchange, Failure};
 use crate::front::Session;
 use crate::metrics::events::{self, Mirroring};
 use crate::route::Route;
@@ -109,20 +109,7 @@ async fn answer(
     head: &RequestHeader,
     body: Bytes,
 ) -> Result<(), Failure> {
-    let began = Instant::now();
-    let mut stale_tries = 0;
-    let (mut exchange, answer) = loop {
-        let way = pool.reach.way(lease.peer().label(), lease.addr());
-        let mut exchange = client.open(way, pool.conf.timeouts, began).await?;
-        match exchange.ask(head, body.clone()).await {
-            Ok(answer) => break (exchange, answer),
-            // The peer had closed an idle connection, which says nothing about it.
-            Err(failure) if exchange.is_stale(&failure) && stale_tries < STALE_TRIES => {
-                stale_tries += 1;
-            }
-            Err(failure) => return Err(failure),
-        }
-    };
+    let (mut exchange, answer) = begin(client, pool, lease, pool.conf.timeouts, head, body).await?;
     report_status(pool, lease, &answer);
     while !exchange.is_done() && exchange.chunk().await?.is_some() {}
     if !failed(answer.status.as_u16()) {
@@ -130,4 +117,29 @@ async fn answer(
     }
     exchange.release(client);
     Ok(())
+}
+
+/// Sends a request that no client waits for, and reads the head of its answer.
+pub(super) async fn begin(
+    client: &Client,
+    pool: &Pool,
+    lease: &Lease,
+    timeouts: Timeouts,
+    head: &RequestHeader,
+    body: Bytes,
+) -> Result<(Exchange, ResponseHeader), Failure> {
+    let began = Instant::now();
+    let mut stale_tries = 0;
+    loop {
+        let way = pool.reach.way(lease.peer().label(), lease.addr());
+        let mut exchange = client.open(way, timeouts, began).await?;
+        match exchange.ask(head, body.clone()).await {
+            Ok(answer) => return Ok((exchange, answer)),
+            // The peer had closed an idle connection, which says nothing about it.
+            Err(failure) if exchange.is_stale(&failure) && stale_tries < STALE_TRIES => {
+                stale_tries += 1;
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
 }

@@ -6,12 +6,14 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::admission::{Held, authenticate, client_hash, reserve};
-use super::cached::{self, Fill, Looked, Shared};
+use super::cached::{self, Fill, Looked, Shared, Wanted, give_stale};
 use super::ctx::Ctx;
 use super::dispatch::{Outgoing, Upload};
 use super::edge::{self, Way, find_route};
 use super::embeddings;
+use super::instead::{self, Asked, nobody_answers};
 use super::read::Read;
+use super::report::failed;
 use super::stop::Stop;
 use super::tee::{Learn, Tee};
 use super::upgrade::is_upgrade;
@@ -83,6 +85,11 @@ impl Proxy {
             }
         };
 
+        let demand = Demand {
+            prompt_tokens,
+            output_tokens,
+            client_hash: client_hash(ctx),
+        };
         let mut reservation = reserve(
             ctx,
             Need {
@@ -119,6 +126,31 @@ impl Proxy {
         if let (Some(read), embeddings::Looked::Whole) = (&read, &inputs) {
             match cached::look_up(session, ctx, endpoint, read, &route).await {
                 Ok(Looked::Miss(filled)) => fill = filled,
+                Ok(Looked::Stale(entry, fetching)) => {
+                    let asked = Asked {
+                        endpoint,
+                        wanted: (&read.view).into(),
+                    };
+                    if let Some(fetching) = fetching {
+                        let learn = Learn {
+                            pool: Arc::clone(&pool),
+                            model: model.clone(),
+                            text_bytes,
+                            non_ascii_bytes,
+                            text_only,
+                            prompt_tokens,
+                        };
+                        let body = body.clone();
+                        self.refresh(session, ctx, &pool, asked, &demand, body, learn, fetching);
+                    }
+                    let given = give_stale(session, ctx, endpoint, asked.wanted, &entry).await;
+                    if !matches!(given, Ok(false)) {
+                        if let Some(mut reservation) = reservation {
+                            reservation.answered_here();
+                        }
+                        return given.map(|_| ());
+                    }
+                }
                 ended => {
                     if !again && ctx.record.cache_status == Some("HIT") {
                         self.familiar.keep(endpoint, &body);
@@ -131,6 +163,7 @@ impl Proxy {
                 }
             }
         }
+        let wanted = view.map(Wanted::from);
         // Several times as large as the body, and the answer may take minutes.
         drop(read);
         if let Some(fill) = &mut fill
@@ -149,11 +182,7 @@ impl Proxy {
         }
 
         let outgoing = Outgoing {
-            demand: Demand {
-                prompt_tokens,
-                output_tokens,
-                client_hash: client_hash(ctx),
-            },
+            demand,
             upload: Upload::Whole(body),
             crew: fill.as_ref().and_then(Fill::crew),
             pool: Arc::clone(&pool),
@@ -164,9 +193,37 @@ impl Proxy {
         };
         self.mirror(session, ctx, &route, &outgoing.demand, whole);
         let answer = match self.dispatch(session, ctx, &outgoing).await {
-            Ok(answer) => answer,
+            Ok(answer) => {
+                let spare = fill.as_mut().and_then(|fill| fill.spare.take());
+                match (spare, wanted) {
+                    (Some(spare), Some(wanted)) if failed(answer.head.status.as_u16()) => {
+                        if let Some(mut reservation) = reservation {
+                            reservation.settle(0, Instant::now());
+                        }
+                        drop((answer, fill));
+                        return match give_stale(session, ctx, endpoint, wanted, &spare).await? {
+                            true => Ok(()),
+                            false => Err(ApiError::upstream_broke("no peer could answer").into()),
+                        };
+                    }
+                    _ => answer,
+                }
+            }
             Err(stop) => {
                 settle_unanswered(ctx, reservation, &stop);
+                let spare = fill.and_then(|mut fill| fill.spare.take());
+                let unavailable = route.unavailable.as_ref();
+                if let (Stop::Refused(error), Some(wanted)) = (&stop, wanted)
+                    && nobody_answers(error)
+                    && (spare.is_some() || unavailable.is_some())
+                {
+                    let asked = Asked { endpoint, wanted };
+                    let answer =
+                        instead::answer(session, ctx, asked, spare.as_deref(), unavailable);
+                    if Box::pin(answer).await? {
+                        return Ok(());
+                    }
+                }
                 return Err(stop);
             }
         };

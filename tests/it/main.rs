@@ -40,5 +40,6 @@ mod shutdown;
 mod sight;
 mod slow;
 mod smuggling;
+mod stale;
 mod streams;
 mod upgrades;

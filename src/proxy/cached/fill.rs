@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::hit::Wanted;
 use crate::cache::flight::{Begun, Break, Crew, Follow, Landing, Lead, Pushed};
-use crate::cache::{Answer, Cache, Identity, NewEntry, Origin, Stored};
+use crate::cache::{Answer, Cache, Entry, Identity, NewEntry, Origin, Stored};
 use crate::llm::{Endpoint, Finish};
 use crate::metrics::events;
 use crate::util::collected::Collected;
@@ -25,6 +25,8 @@ pub(in crate::proxy) struct Fill {
     streamed: bool,
     body: Body,
     pub(super) flight: Flying,
+    /// An answer whose life is over, for when no peer has a fresh one.
+    pub(in crate::proxy) spare: Option<Arc<Entry>>,
 }
 
 /// Where the answer's body is put together.
@@ -66,6 +68,7 @@ impl Fill {
             streamed: false,
             body: Body::None,
             flight: Flying::Alone,
+            spare: None,
         }
     }
 

@@ -13,7 +13,8 @@ use super::read::Read;
 use super::stop::Stop;
 use crate::cache::guard::Difference;
 use crate::cache::{
-    Bounds, Cache, Directives, Eligible, Facts, Identity, Origin, SemanticOutcome, eligible, ttl,
+    Bounds, Cache, Directives, Eligible, Entry, Facts, Identity, Origin, SemanticOutcome, eligible,
+    ttl,
 };
 use crate::config::model::SingleFlight;
 use crate::front::Session;
@@ -24,6 +25,7 @@ use crate::metrics::events::{self, AbortStage};
 use crate::route::Route;
 pub(super) use fill::Fill;
 pub(super) use follow::Shared;
+pub(super) use hit::Wanted;
 use hit::hit;
 use identity::{Known, identify};
 
@@ -46,6 +48,8 @@ pub(super) enum Looked {
     Answered,
     /// A peer must answer; the answer may be stored.
     Miss(Option<Fill>),
+    /// An answer whose life is over may be given; with `Fill`, a fresh one is to be fetched meanwhile.
+    Stale(Arc<Entry>, Option<Fill>),
 }
 
 /// Looks for an answer to `view` and, if there is one, gives it to the client.
@@ -170,10 +174,21 @@ pub(super) async fn look_up(
         view.into(),
         ttl,
     );
+    let may_be_old = directives.lookup_exact && directives.max_age.is_none();
+    if may_be_old {
+        let config = cache.config();
+        let stale = |most| cache.get_stale(&fill.identity, now, most);
+        if let Some(entry) = stale(config.stale_while_revalidate) {
+            events::cache_lookup("exact", "stale");
+            // One fetches it for all.
+            fill.board(landed);
+            let fetches = !fill.follows();
+            return Ok(Looked::Stale(entry, fetches.then_some(fill)));
+        }
+        fill.spare = stale(config.stale_if_error);
+    }
     // One that takes nothing old may not take what was asked for before.
-    let shares = cache.config().single_flight != SingleFlight::Off
-        && directives.lookup_exact
-        && directives.max_age.is_none();
+    let shares = cache.config().single_flight != SingleFlight::Off && may_be_old;
     if shares
         && fill.board(landed)
         && let Some(entry) = cache.get_exact(&fill.identity, Instant::now(), None)
@@ -184,6 +199,18 @@ pub(super) async fn look_up(
         return hit(session, ctx, endpoint, view, &entry, None).await;
     }
     Ok(Looked::Miss(Some(fill)))
+}
+
+/// Gives the client an answer whose life is over. False if it cannot be given.
+pub(super) async fn give_stale(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    endpoint: Endpoint,
+    wanted: Wanted,
+    entry: &Entry,
+) -> Result<bool, Stop> {
+    let given = hit(session, ctx, endpoint, wanted, entry, None).await?;
+    Ok(matches!(given, Looked::Answered))
 }
 
 /// What the rules on questions say of this one's answer.
