@@ -84,7 +84,9 @@ async fn an_old_answer_is_served_at_once_while_one_fresh_one_is_fetched() {
     are(&stale, "STALE", "answer 1");
     assert!(stale.header("age").is_some());
     until("the fresh one is there", || async {
-        gate.metric("tollgate_cache_refreshes_total{result=\"answered\"}").await >= 1.0
+        gate.metric("tollgate_cache_refreshes_total{result=\"answered\"}")
+            .await
+            >= 1.0
     })
     .await;
     until("it is served", || async {
@@ -129,7 +131,10 @@ async fn when_the_fleet_is_gone_the_operators_words_come_in_every_format() {
     let route = "routes:\n  - { match: { path: \"/v1/*\" }, pool: pool, unavailable: { text: \"Back soon.\" } }\n";
     let gate = Gate::start(&format!("{away}{route}")).await;
     let whole = ask(gate.address, "hello", &[]).await;
-    assert_eq!((whole.status.as_u16(), told(&whole).1.as_str()), (200, "Back soon."));
+    assert_eq!(
+        (whole.status.as_u16(), told(&whole).1.as_str()),
+        (200, "Back soon.")
+    );
     assert_eq!(whole.header("x-tollgate-fallbacks"), Some("static"));
     assert_eq!(whole.json()["choices"][0]["finish_reason"], "stop");
     assert_eq!(whole.json()["usage"]["total_tokens"], 0);
@@ -146,12 +151,31 @@ async fn when_the_fleet_is_gone_the_operators_words_come_in_every_format() {
         let headers = [("content-type", "application/json")];
         let answer = send(gate.address, "POST", path, &headers, body.as_bytes()).await;
         let answer = answer.expect("an answer");
-        assert_eq!(answer.json().pointer(at), Some(&Value::from("Back soon.")), "{path}");
+        assert_eq!(
+            answer.json().pointer(at),
+            Some(&Value::from("Back soon.")),
+            "{path}"
+        );
     }
     let body = json!({ "model": "m", "input": "hello" }).to_string();
     let headers = [("content-type", "application/json")];
-    let vectors = send(gate.address, "POST", "/v1/embeddings", &headers, body.as_bytes()).await;
-    assert_eq!(vectors.expect("an answer").status, 503, "vectors cannot be made up");
-    assert!(gate.metric("tollgate_fallbacks_total{kind=\"static\"}").await >= 5.0);
+    let vectors = send(
+        gate.address,
+        "POST",
+        "/v1/embeddings",
+        &headers,
+        body.as_bytes(),
+    )
+    .await;
+    assert_eq!(
+        vectors.expect("an answer").status,
+        503,
+        "vectors cannot be made up"
+    );
+    assert!(
+        gate.metric("tollgate_fallbacks_total{kind=\"static\"}")
+            .await
+            >= 5.0
+    );
     gate.is_at_rest().await;
 }
