@@ -190,7 +190,7 @@ fn site(config: &Config) -> Result<Site, &'static str> {
     });
     Ok(Site {
         listen: listen.address,
-        admin: config.admin.ok_or("it must have an admin listener")?,
+        admin: config.admin.as_ref().map(|admin| admin.address).ok_or("it must have an admin listener")?,
         engines: engines
             .collect::<Option<_>>()
             .ok_or("its peers must be IP addresses of this machine")?,
