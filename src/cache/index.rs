@@ -7,6 +7,7 @@
 //! Owned and used by one thread ([`super::semantic`]), so nothing here locks.
 
 mod class;
+mod within;
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -15,11 +15,14 @@ pub mod directives;
 pub mod eligible;
 pub mod embed;
 pub mod entry;
+pub mod epochs;
 pub mod exact;
 pub mod fill;
 pub mod index;
 pub mod keep;
 pub mod key;
+pub mod manage;
+pub mod purge;
 pub mod scope;
 pub mod semantic;
 pub mod store;
@@ -31,13 +34,17 @@ pub use directives::Directives;
 pub use eligible::{Eligible, Facts, Ineligible, eligible};
 pub use embed::{EmbedFailure, EmbedState, Embedder};
 pub use entry::{Answer, Entry, Origin};
+pub use epochs::{Belongs, Epochs, Whose};
 pub use key::{Identity, KeyParts, Unkeyable};
+pub use manage::{Feedback, Found, Verdict};
+pub use purge::{Near, Selector};
 pub use scope::Caller;
-pub use store::Store;
+pub use store::{NotDurable, Store};
 
 use crate::config::model::{self, Cache as Config};
 use exact::Exact;
 use fill::Filler;
+use manage::Managed;
 use semantic::{IndexStats, SearchFailure, Semantic};
 use store::{StoreStats, Vector};
 
@@ -49,6 +56,7 @@ pub struct Cache {
     meaning: Option<Meaning>,
     store: Option<Arc<Store>>,
     filler: Option<Arc<Filler>>,
+    managed: Arc<Managed>,
 }
 
 /// What answering by meaning takes.
@@ -122,6 +130,8 @@ pub struct NewEntry<'a> {
     pub answer: Answer,
     /// Where it belongs.
     pub origin: Origin,
+    /// When it was asked for: whatever was purged since stays away.
+    pub asked: Instant,
     /// Its life, which the configured one bounds; `None` = that one.
     pub ttl: Option<Duration>,
     /// Vector of its question, with which it can be found by meaning too.
@@ -135,6 +145,8 @@ pub enum Stored {
     Yes(Arc<Entry>),
     /// It is larger than one entry may be.
     TooLarge,
+    /// Its like was purged while it was on its way.
+    Purged,
 }
 
 /// What a cache holds.
@@ -208,6 +220,7 @@ impl Cache {
             meaning,
             store,
             filler,
+            managed: Arc::default(),
         })
     }
 
@@ -297,12 +310,16 @@ impl Cache {
             identity,
             answer,
             origin,
+            asked,
             ttl,
             vector,
         } = new;
         if answer.body.len() as u64 > self.config.max_entry_bytes {
             return Stored::TooLarge;
         }
+        let Some(_until_it_is_stored) = self.may_store(asked, &origin, vector.as_deref()) else {
+            return Stored::Purged;
+        };
         let ttl = ttl.map_or(self.config.ttl, |ttl| ttl.min(self.config.ttl));
         let entry = Arc::new(Entry::new(identity, answer, origin, ttl, now));
         let vector = vector.filter(|_| identity.question.is_some());

@@ -4,6 +4,7 @@
 //! removals do not. When the channel is full a search is skipped and an addition is lost, and both are counted; the
 //! request itself never waits for more than its deadline.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
@@ -82,6 +83,11 @@ enum Order {
     },
     Forget {
         exact: [u8; 32],
+    },
+    Within {
+        vector: Arc<[f32]>,
+        radius: f32,
+        reply: oneshot::Sender<Result<HashMap<[u8; 32], f32>, SearchFailure>>,
     },
 }
 
@@ -165,6 +171,34 @@ impl Semantic {
         drop(self.orders.try_send(Order::Forget { exact: *exact }));
     }
 
+    /// All vectors of at least this similarity, in every class. Looks at each one, so it takes its time.
+    ///
+    /// # Errors
+    /// [`SearchFailure`], at `deadline` at the latest.
+    pub async fn within(
+        &self,
+        vector: Arc<[f32]>,
+        radius: f32,
+        deadline: Instant,
+    ) -> Result<HashMap<[u8; 32], f32>, SearchFailure> {
+        let (reply, answer) = oneshot::channel();
+        let order = Order::Within {
+            vector,
+            radius,
+            reply,
+        };
+        match tokio::time::timeout_at(deadline.into(), async {
+            self.orders.send(order).await.ok()?;
+            answer.await.ok()
+        })
+        .await
+        {
+            Ok(Some(found)) => found,
+            Ok(None) => Err(SearchFailure::Failed),
+            Err(_) => Err(SearchFailure::TimedOut),
+        }
+    }
+
     /// What it holds and what went wrong.
     #[must_use]
     pub fn stats(&self) -> IndexStats {
@@ -235,6 +269,14 @@ impl Keeper {
             }
             Order::Remove { number } => self.index.remove(number),
             Order::Forget { exact } => self.index.forget(&exact),
+            Order::Within {
+                vector,
+                radius,
+                reply,
+            } => {
+                let found = self.index.within(&vector, radius);
+                drop(reply.send(found.map_err(|error| self.failed("looking around", &error))));
+            }
         }
     }
 

@@ -40,6 +40,10 @@ impl Class {
         }
     }
 
+    pub(super) fn dimensions(&self) -> usize {
+        self.dimensions
+    }
+
     pub(super) fn len(&self) -> usize {
         match &self.store {
             Store::List(list) => list.len(),
@@ -106,6 +110,33 @@ impl Class {
                     .zip(found.distances.into_iter().map(|distance| 1.0 - distance))
                     .collect())
             }
+        }
+    }
+
+    /// Number and similarity of all that are at least this similar, in no order. None is overlooked.
+    pub(super) fn within(&self, vector: &[f32], radius: f32) -> Result<Vec<(u64, f32)>, String> {
+        self.check(vector)?;
+        let graph = match &self.store {
+            Store::List(list) => {
+                let mut all = scan(list, vector, list.len());
+                all.retain(|(_, similarity)| *similarity >= radius);
+                return Ok(all);
+            }
+            Store::Graph(graph) => graph,
+        };
+        let mut count = GRAPH_FROM;
+        loop {
+            let found = graph
+                .exact_search(vector, count)
+                .map_err(|error| error.to_string())?;
+            let all = found.keys.len() >= graph.size();
+            let last = found.distances.last().map_or(-1.0, |last| 1.0 - last);
+            if all || last < radius || count >= graph.size() {
+                let near = found.keys.into_iter().zip(found.distances);
+                let near = near.map(|(number, distance)| (number, 1.0 - distance));
+                return Ok(near.filter(|(_, near)| *near >= radius).collect());
+            }
+            count = (count * 16).min(graph.size());
         }
     }
 

@@ -3,7 +3,7 @@
 use pingora::http::RequestHeader;
 
 use super::Asked;
-use crate::cache::{Cache, Caller, Directives, Identity, KeyParts, Unkeyable, scope};
+use crate::cache::{Belongs, Cache, Caller, Directives, Identity, KeyParts, Unkeyable, scope};
 use crate::front::Session;
 use crate::proxy::ctx::Ctx;
 
@@ -28,12 +28,19 @@ pub(super) fn identify(
         None => credential(session.head()),
     };
     let scope = scope::partition(cache.config().scope, &caller(ctx, &credential));
+    let epochs = cache.epochs().mark(&Belongs {
+        scope: &scope,
+        tenant: ctx.client.as_ref().map(|client| client.tenant.as_str()),
+        route: &asked.route.name,
+        model: asked.view.model.as_deref().unwrap_or_default(),
+    });
     let identity = Identity::of(&KeyParts {
         partition: &[
             &scope,
+            &epochs,
             &asked.route.name,
             asked.route.pool(),
-            asked.endpoint.name(),
+            asked.endpoint.path(),
             directives.namespace.as_deref().unwrap_or(""),
             &variant(session.head()),
         ],

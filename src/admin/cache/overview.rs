@@ -1,0 +1,42 @@
+//! What the caches hold and how they do.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::admin::answer::Answer;
+use crate::cache::{Cache, EmbedState};
+use crate::state::Snapshot;
+
+/// `GET /api/v1/cache`.
+pub(super) fn all(snapshot: &Snapshot) -> Answer {
+    let caches: BTreeMap<&str, Value> = snapshot
+        .caches
+        .iter()
+        .map(|(name, cache)| (name.as_str(), of(cache)))
+        .collect();
+    Answer::ok(&json!({ "caches": caches }))
+}
+
+/// `GET /api/v1/cache/NAME`.
+pub(in crate::admin) fn of(cache: &Cache) -> Value {
+    let (stats, config) = (cache.stats(), cache.config());
+    let mut view = json!({
+        "scope": format!("{:?}", config.scope).to_lowercase(),
+        "ttl_s": config.ttl.as_secs(),
+        "entries": stats.entries,
+        "bytes": stats.bytes,
+        "max_bytes": stats.max_bytes,
+        "epochs": cache.epochs().list().into_iter().map(|(whose, epoch)| json!({ "whose": whose, "epoch": epoch })).collect::<Vec<_>>(),
+    });
+    if config.semantic.is_some() {
+        view["vectors"] = json!(stats.index.map_or(0, |index| index.vectors));
+        view["embedder"] = json!(match stats.embedder {
+            Some(EmbedState::Ready) => "ready".to_owned(),
+            Some(EmbedState::Loading) => "loading".to_owned(),
+            Some(EmbedState::Failed(why)) => format!("failed: {why}"),
+            None => "missing".to_owned(),
+        });
+    }
+    view
+}
