@@ -34,7 +34,7 @@ pub(super) fn identify(
         route: &asked.route.name,
         model: asked.view.model.as_deref().unwrap_or_default(),
     });
-    let identity = Identity::of(&KeyParts {
+    let parts = KeyParts {
         partition: &[
             &scope,
             &epochs,
@@ -46,7 +46,8 @@ pub(super) fn identify(
         ],
         body: &asked.view.body,
         question,
-    })?;
+    };
+    let identity = Identity::with(&asked.read.key()?, &parts);
     Ok(Known { identity, scope })
 }
 
