@@ -1,5 +1,6 @@
 //! Answers given before: looking one up, replaying it as the client asked, and remembering a new one.
 
+mod feedback;
 mod fill;
 mod hit;
 mod identity;
@@ -17,6 +18,7 @@ use crate::llm::error::ApiError;
 use crate::llm::request::RequestView;
 use crate::metrics::events::{self, AbortStage};
 use crate::route::Route;
+pub(super) use feedback::{feedback, is_feedback};
 pub(super) use fill::Fill;
 use hit::hit;
 use identity::{Known, identify};
@@ -164,7 +166,7 @@ fn origin(ctx: &Ctx, asked: &Asked<'_>, directives: &Directives, scope: String) 
         route: asked.route.name.clone(),
         model: asked.view.model.as_deref().unwrap_or_default().to_owned(),
         namespace: directives.namespace.clone().unwrap_or_default(),
-        tags: Vec::new(),
+        tags: directives.tags.clone(),
     }
 }
 

@@ -1,0 +1,1 @@
+//! What the caches did can be seen.
