@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::entry::{Entry, Origin};
 use super::epochs::{Epochs, Whose};
 use super::purge::{Barred, Near, Selector, Storing};
+use super::ratio::{HitRatio, Low};
 use super::store::NotDurable;
 use super::{Cache, Skip};
 
@@ -23,6 +24,7 @@ const EPOCHS: &str = "epochs";
 pub(super) struct Managed {
     epochs: Epochs,
     barred: Barred,
+    ratio: HitRatio,
     /// Saved in the order in which they were bumped.
     saving: tokio::sync::Mutex<()>,
 }
@@ -99,6 +101,17 @@ impl Cache {
     #[must_use]
     pub fn epochs(&self) -> &Epochs {
         &self.managed.epochs
+    }
+
+    /// How many of its lookups are hits.
+    #[must_use]
+    pub fn hits(&self) -> &HitRatio {
+        &self.managed.ratio
+    }
+
+    /// A lookup was a hit or a miss; what is worth a warning.
+    pub fn note_lookup(&self, hit: bool, now: Instant) -> Option<Low> {
+        self.managed.ratio.note(hit, self.config.min_hit_ratio, now)
     }
 
     /// Makes what was stored for these unreachable, at once; the new epoch. `Ok` means that it stays so, whatever happens

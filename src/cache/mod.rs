@@ -24,6 +24,7 @@ pub mod keep;
 pub mod key;
 pub mod manage;
 pub mod purge;
+pub mod ratio;
 pub mod scope;
 pub mod semantic;
 pub mod store;

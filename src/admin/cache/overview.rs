@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::admin::answer::Answer;
 use crate::cache::{Cache, EmbedState};
+use crate::metrics::totals;
 use crate::state::Snapshot;
 
 /// `GET /api/v1/cache`.
@@ -21,12 +22,19 @@ pub(super) fn all(snapshot: &Snapshot) -> Answer {
 /// `GET /api/v1/cache/NAME`.
 pub(in crate::admin) fn of(cache: &Cache) -> Value {
     let (stats, config) = (cache.stats(), cache.config());
+    let requests = totals::cache_requests(&config.name);
     let mut view = json!({
         "scope": format!("{:?}", config.scope).to_lowercase(),
         "ttl_s": config.ttl.as_secs(),
         "entries": stats.entries,
         "bytes": stats.bytes,
         "max_bytes": stats.max_bytes,
+        "hit_ratio": cache.hits().ratio(),
+        "min_hit_ratio": config.min_hit_ratio,
+        "lookups": cache.hits().counts().0,
+        "requests": requests.all,
+        "by_route": requests.by_route,
+        "by_tenant": requests.by_tenant,
         "epochs": cache.epochs().list().into_iter().map(|(whose, epoch)| json!({ "whose": whose, "epoch": epoch })).collect::<Vec<_>>(),
     });
     if config.semantic.is_some() {

@@ -4,6 +4,7 @@ mod feedback;
 mod fill;
 mod hit;
 mod identity;
+mod sight;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use crate::route::Route;
 pub(super) use feedback::{feedback, is_feedback};
 pub(super) use fill::Fill;
 use hit::hit;
+pub(super) use sight::tell;
 use identity::{Known, identify};
 
 /// A request of the model API and where it goes.
