@@ -29,6 +29,7 @@ pub mod scope;
 pub mod semantic;
 pub mod store;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -200,7 +201,8 @@ impl Cache {
         if let Some(on) = &config.store {
             let index = meaning.as_ref().map(|meaning| fill::Index {
                 vectors: Arc::clone(&meaning.index),
-                model: meaning.model(),
+                embedder: Arc::clone(&meaning.embedder),
+                folder: index_folder(&on.path),
             });
             let sink = Arc::new(Filler::new(Arc::clone(&exact), index));
             store = Some(match opened {
@@ -331,7 +333,7 @@ impl Cache {
                 Some(Vector {
                     id: entry.number()?,
                     class: identity.compat,
-                    model: meaning.model(),
+                    model: meaning.embedder.model_id()?,
                     packed: index::pack(vector),
                 })
             });
@@ -368,11 +370,11 @@ impl Cache {
     }
 }
 
-impl Meaning {
-    /// What tells this model's vectors from another's.
-    fn model(&self) -> [u8; 32] {
-        *blake3::hash(self.config.embedder.model.as_bytes()).as_bytes()
-    }
+/// Where the graphs of the index are kept: beside the store's file.
+fn index_folder(store: &Path) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
+    name.push(".index");
+    PathBuf::from(name)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod clients;
 mod command_line;
 mod counting;
 mod demo;
+mod durable;
 mod early;
 mod edge;
 mod endurance;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::admin::answer::Answer;
+use crate::cache::store::State;
 use crate::cache::{Cache, EmbedState};
 use crate::metrics::totals;
 use crate::state::Snapshot;
@@ -37,6 +38,22 @@ pub(in crate::admin) fn of(cache: &Cache) -> Value {
         "by_tenant": requests.by_tenant,
         "epochs": cache.epochs().list().into_iter().map(|(whose, epoch)| json!({ "whose": whose, "epoch": epoch })).collect::<Vec<_>>(),
     });
+    if let Some(store) = &stats.store {
+        view["store"] = json!({
+            "state": store.state.name(),
+            "error": match &store.state {
+                State::Failed(why) => Some(why),
+                _ => None,
+            },
+            "bytes": store.bytes,
+            "max_bytes": store.max_bytes,
+            "filled": store.filled,
+            "waiting_bytes": store.waiting_bytes,
+            "written": store.written,
+            "lost": store.lost,
+            "damaged": store.damaged,
+        });
+    }
     if config.semantic.is_some() {
         view["vectors"] = json!(stats.index.map_or(0, |index| index.vectors));
         view["embedder"] = json!(match stats.embedder {

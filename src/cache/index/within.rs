@@ -1,6 +1,7 @@
 //! Everything within a radius, for who purges by meaning: no class is left out, and none is overlooked.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::Index;
 
@@ -12,12 +13,19 @@ impl Index {
     /// What `usearch` says when it cannot search.
     pub fn within(&self, vector: &[f32], radius: f32) -> Result<HashMap<[u8; 32], f32>, String> {
         let mut found = HashMap::new();
-        for class in self.classes.values() {
+        let classes: Vec<_> = {
+            let maps = self.maps.read();
+            let classes = maps.classes.values();
+            classes.map(|kept| Arc::clone(&kept.class)).collect()
+        };
+        for class in classes {
             if class.dimensions() != vector.len() {
                 continue;
             }
-            for (number, similarity) in class.within(vector, radius)? {
-                if let Some(item) = self.items.get(&number) {
+            let near = class.within(vector, radius)?;
+            let maps = self.maps.read();
+            for (number, similarity) in near {
+                if let Some(item) = maps.items.get(&number) {
                     found.insert(item.exact, similarity.min(1.0));
                 }
             }
@@ -45,12 +53,13 @@ mod tests {
     #[test]
     fn all_within_the_radius_are_found_in_lists_and_graphs_of_every_class() {
         for each in [10_u16, 1000] {
-            let mut index = Index::new(10_000);
+            let index = Index::new(10_000);
             for n in 0..2 * each {
                 let class = [u8::from(n >= each); 32];
                 let turned = u32::from(n % each) * 90 / u32::from(each);
                 index.add(class, key(n), &at(turned as u16)).unwrap();
             }
+            index.settle().unwrap();
             index.add([9; 32], key(60_000), &[1.0, 0.0, 0.0]).unwrap();
             for radius in [0.999, 0.9, 0.5, -1.0] {
                 let found = index.within(&at(0), radius).unwrap();
