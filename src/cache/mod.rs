@@ -45,6 +45,7 @@ pub use scope::Caller;
 pub use store::{NotDurable, Store};
 
 use crate::config::model::{self, Cache as Config};
+use crate::metrics::events;
 use exact::Exact;
 use fill::Filler;
 use manage::Managed;
@@ -277,11 +278,13 @@ impl Cache {
             Ok(vector) => vector,
             Err(failure) => return skipped(Skip::Embed(failure), None),
         };
-        let found = match meaning
+        let asked = Instant::now();
+        let found = meaning
             .index
             .nearest(identity.compat, vector.clone(), deadline)
-            .await
-        {
+            .await;
+        events::index_searched(asked.elapsed());
+        let found = match found {
             Ok(found) => found,
             Err(failure) => return skipped(Skip::Search(failure), Some(vector)),
         };

@@ -178,6 +178,11 @@ pub fn cache_lookup(tier: &str, result: &str) {
     count!(CACHE_LOOKUPS, [tier, result]);
 }
 
+/// The semantic index answered after `time`.
+pub fn index_searched(time: Duration) {
+    names::SEARCH_SECONDS.observe(time.as_secs_f64());
+}
+
 /// A lookup by meaning took `time`.
 pub fn semantic_lookup(time: Duration) {
     names::SEMANTIC_SECONDS.observe(time.as_secs_f64());

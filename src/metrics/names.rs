@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 
 use prometheus::{
-    Counter, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    core::Collector,
+    Counter, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, core::Collector,
 };
 
 /// Registers in the process-wide registry. Each name is declared once in this file, so registering cannot clash;
@@ -77,7 +77,15 @@ const DURATION: [f64; 15] = [
 ];
 /// Seconds, from a moment to a month.
 const AGES: [f64; 9] = [
-    1.0, 10.0, 60.0, 600.0, 3600.0, 21600.0, 86400.0, 604_800.0, 2_592_000.0,
+    1.0,
+    10.0,
+    60.0,
+    600.0,
+    3600.0,
+    21600.0,
+    86400.0,
+    604_800.0,
+    2_592_000.0,
 ];
 /// Tokens, the buckets of OpenTelemetry's GenAI conventions.
 const TOKENS: [f64; 14] = [
@@ -169,6 +177,8 @@ series! {
     EMBED_RUN_TEXTS: Histogram = histogram("tollgate_embed_run_texts", "Texts embedded together", &BATCH);
     /// One run of a sentence model.
     EMBED_RUN_SECONDS: Histogram = histogram("tollgate_embed_run_seconds", "One run of a sentence model", &FINE);
+    /// Search alone.
+    SEARCH_SECONDS: Histogram = histogram("tollgate_cache_search_seconds", "From asking the semantic index to having its nearest", &FINE);
     /// Embedding and search together.
     SEMANTIC_SECONDS: Histogram = histogram("tollgate_semantic_lookup_seconds", "Embedding and search of one lookup by meaning", &FINE);
     /// What limits decided.

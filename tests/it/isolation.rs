@@ -236,7 +236,7 @@ async fn one_body_on_two_endpoints_is_two_requests() {
 async fn routes_pools_and_models_do_not_mix() {
     let routes = "routes:
   - { name: one, match: { path: \"/v1/*\", headers: { x-way: one } }, pool: pool, cache: answers }
-  - { name: two, match: { path: \"/v1/*\", headers: { x-way: two } }, pool: pool, cache: answers, rewrite: { request: { set: { x-lora: b } } } }
+  - { name: two, match: { path: \"/v1/*\", headers: { x-way: two } }, pool: pool, cache: answers, rewrite: { request_headers: { set: { x-lora: b } } } }
   - { name: three, match: { path: \"/v1/*\" }, pool: pool, cache: others }
 ";
     let caches = "caches:\n  answers: { scope: global }\n  others: { scope: global }\n";

@@ -22,8 +22,8 @@ use crate::route::Route;
 pub(super) use feedback::{feedback, is_feedback};
 pub(super) use fill::Fill;
 use hit::hit;
-pub(super) use sight::tell;
 use identity::{Known, identify};
+pub(super) use sight::tell;
 
 /// A request of the model API and where it goes.
 #[derive(Clone, Copy)]

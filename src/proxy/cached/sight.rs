@@ -37,7 +37,11 @@ pub(in crate::proxy) fn tell(ctx: &Ctx, now: Instant) {
         let prices = &ctx.snapshot.config.prices;
         if !prices.is_empty() {
             let models = [&ctx.record.model, &ctx.record.response_model];
-            match models.into_iter().flatten().find_map(|model| cost(prices, model, usage)) {
+            match models
+                .into_iter()
+                .flatten()
+                .find_map(|model| cost(prices, model, usage))
+            {
                 Some(usd) => events::cost_saved(usd),
                 None => events::unpriced(),
             }
