@@ -28,13 +28,14 @@ pub mod ratio;
 pub mod scope;
 pub mod semantic;
 pub mod store;
+pub mod ttl;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use directives::Directives;
-pub use eligible::{Eligible, Facts, Ineligible, eligible};
+pub use eligible::{Bounds, Eligible, Facts, Ineligible, eligible};
 pub use embed::{EmbedFailure, EmbedState, Embedder};
 pub use entry::{Answer, Entry, Origin};
 pub use epochs::{Belongs, Epochs, Whose};
@@ -87,6 +88,8 @@ pub enum SemanticOutcome {
         vector: Arc<[f32]>,
         /// Similarity of the nearest answer that could have been served, if there is one.
         nearest: Option<f32>,
+        /// What the guard saw in the nearest one that was near enough.
+        refused: Option<guard::Difference>,
     },
     /// It was not looked for.
     Skipped {
@@ -291,7 +294,8 @@ impl Cache {
         let threshold = directives
             .threshold
             .map_or(meaning.config.floor(), |t| t.max(meaning.config.floor()));
-        let mut nearest = None;
+        let facts = meaning.config.guard.then(|| guard::Facts::of(question));
+        let (mut nearest, mut refused) = (None, None);
         for neighbour in found {
             // Without an age bound, an answer that cannot be had is gone for good.
             let Some(entry) = self.exact.get(&neighbour.exact, now, None) else {
@@ -303,12 +307,22 @@ impl Cache {
             }
             let similarity = neighbour.similarity.min(1.0);
             if similarity >= threshold {
-                return SemanticOutcome::Hit { entry, similarity };
+                match differs(facts.as_ref(), &entry) {
+                    None => return SemanticOutcome::Hit { entry, similarity },
+                    Some(difference) => {
+                        refused.get_or_insert(difference);
+                        continue;
+                    }
+                }
             }
             nearest = Some(similarity);
             break;
         }
-        SemanticOutcome::Miss { vector, nearest }
+        SemanticOutcome::Miss {
+            vector,
+            nearest,
+            refused,
+        }
     }
 
     /// Stores an answer.
@@ -378,6 +392,12 @@ fn index_folder(store: &Path) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
     name.push(".index");
     PathBuf::from(name)
+}
+
+/// What keeps the question that an entry answers from being the same, if the guard looks.
+fn differs(facts: Option<&guard::Facts>, entry: &Entry) -> Option<guard::Difference> {
+    let stored = entry.question.as_deref().unwrap_or_default();
+    facts?.same(&guard::Facts::of(stored)).err()
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod endurance;
 mod faults;
 mod forwarded;
 mod gone;
+mod guarded;
 mod heads;
 mod hostile;
 mod importing;

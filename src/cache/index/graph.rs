@@ -100,17 +100,6 @@ impl Graph {
         Ok(found.keys.into_iter().zip(similarities).collect())
     }
 
-    /// The nearest, by a look at each one.
-    #[cfg(test)]
-    pub(super) fn exactly(&self, vector: &[f32], count: usize) -> Vec<u64> {
-        self.0
-            .read()
-            .index
-            .exact_search(vector, count)
-            .unwrap()
-            .keys
-    }
-
     /// All that are at least this similar, in no order. Looks at each one.
     pub(super) fn within(&self, vector: &[f32], radius: f32) -> Result<Vec<(u64, f32)>, String> {
         let inner = self.0.read();

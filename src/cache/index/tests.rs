@@ -314,41 +314,52 @@ fn figures_of_a_large_class() {
         mixed.iter().map(|x| x / length).collect::<Vec<f32>>()
     };
     let heaps = (count / 20).max(1) as u64;
-    let index = Index::new(count);
-    let began = std::time::Instant::now();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for thread in 0..threads {
-            let (index, near) = (&index, &near);
-            scope.spawn(move || {
-                for n in (thread..count).step_by(threads) {
-                    let vector = near(n as u64 % heaps, n as u64);
-                    index.insert(key(0), key(n), &vector).unwrap();
-                }
-            });
-        }
-    });
-    index.settle().unwrap();
-    let built = began.elapsed();
-    let graph = index.maps.read().classes[&key(0)].class.graph().unwrap();
-    let (mut right, mut times) = (0, Vec::new());
-    for query in 0..queries {
-        let vector = near(query % heaps, (1 << 41) + query);
+    for connectivity in [16, 24] {
+        let graph = usearch::Index::new(&usearch::IndexOptions {
+            dimensions,
+            metric: usearch::MetricKind::Cos,
+            quantization: usearch::ScalarKind::F16,
+            connectivity,
+            ..Default::default()
+        })
+        .unwrap();
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        graph.reserve_capacity_and_threads(count, threads).unwrap();
         let began = std::time::Instant::now();
-        let found = graph.nearest(&vector, NEIGHBOURS).unwrap();
-        times.push(began.elapsed());
-        let exact = graph.exactly(&vector, NEIGHBOURS);
-        right += exact
-            .iter()
-            .filter(|n| found.iter().any(|(m, _)| m == *n))
-            .count();
+        std::thread::scope(|scope| {
+            for thread in 0..threads {
+                let (graph, near) = (&graph, &near);
+                scope.spawn(move || {
+                    for n in (thread..count).step_by(threads) {
+                        let vector = near(n as u64 % heaps, n as u64);
+                        graph.add(n as u64, &vector).unwrap();
+                    }
+                });
+            }
+        });
+        let built = began.elapsed();
+        let each = graph.memory_usage() / count;
+        println!(
+            "{count} vectors, connectivity {connectivity}: {built:?} by {threads} threads, {each} bytes each"
+        );
+        for expansion in [32, 64, 96, 128] {
+            graph.change_expansion_search(expansion);
+            let (mut right, mut times) = (0, Vec::new());
+            for query in 0..queries {
+                let vector = near(query % heaps, (1 << 41) + query);
+                let began = std::time::Instant::now();
+                let found = graph.search(&vector, NEIGHBOURS).unwrap().keys;
+                times.push(began.elapsed());
+                let exact = graph.exact_search(&vector, NEIGHBOURS).unwrap().keys;
+                right += exact.iter().filter(|n| found.contains(n)).count();
+            }
+            times.sort_unstable();
+            println!(
+                "  expansion {expansion}: recall@8 {:.4}, search p50 {:?} p99 {:?}",
+                right as f64 / (queries as usize * NEIGHBOURS) as f64,
+                times[times.len() / 2],
+                times[times.len() * 99 / 100],
+            );
+        }
     }
-    times.sort_unstable();
-    println!(
-        "{count} vectors: recall@8 {:.4}, search p50 {:?} p99 {:?}, built in {built:?} by {threads} threads, {} bytes each",
-        right as f64 / (queries as usize * NEIGHBOURS) as f64,
-        times[times.len() / 2],
-        times[times.len() * 99 / 100],
-        index.bytes() / count,
-    );
 }

@@ -12,7 +12,10 @@ use std::time::{Duration, Instant};
 use super::ctx::Ctx;
 use super::read::Read;
 use super::stop::Stop;
-use crate::cache::{Cache, Directives, Eligible, Facts, Origin, SemanticOutcome, eligible};
+use crate::cache::guard::Difference;
+use crate::cache::{
+    Bounds, Cache, Directives, Eligible, Facts, Origin, SemanticOutcome, eligible, ttl,
+};
 use crate::front::Session;
 use crate::llm::Endpoint;
 use crate::llm::error::ApiError;
@@ -118,10 +121,12 @@ pub(super) async fn look_up(
                 return hit(session, ctx, endpoint, view, &entry, Some(similarity)).await;
             }
             SemanticOutcome::Miss {
-                vector: embedded, ..
+                vector: embedded,
+                refused,
+                ..
             } => {
                 events::semantic_lookup(now.elapsed());
-                events::cache_lookup("semantic", "miss");
+                events::cache_lookup("semantic", refused.map_or("miss", Difference::name));
                 vector = Some(embedded);
             }
             SemanticOutcome::Skipped {
@@ -149,11 +154,25 @@ pub(super) async fn look_up(
         events::cache_write_skipped("asked");
         return Ok(Looked::Miss(None));
     }
+    let life = life(&cache, view);
+    if life.is_some_and(|life| life.is_zero()) {
+        events::cache_write_skipped("ttl_rule");
+        return Ok(Looked::Miss(None));
+    }
     let origin = origin(ctx, &asked, &directives, scope);
-    let ttl = shorter(directives.ttl, route.cache_ttl);
+    let ttl = shorter(life, shorter(directives.ttl, route.cache_ttl));
     Ok(Looked::Miss(Some(Fill::new(
         cache, identity, origin, vector, endpoint, ttl,
     ))))
+}
+
+/// What the rules on questions say of this one's answer.
+fn life(cache: &Cache, view: &RequestView) -> Option<Duration> {
+    let rules = &cache.config().ttl_rules;
+    if rules.is_empty() {
+        return None;
+    }
+    ttl::life(&view.last_user_text()?, rules)
 }
 
 /// The shorter of two lives, of which either may be left to others.
@@ -173,11 +192,16 @@ fn origin(ctx: &Ctx, asked: &Asked<'_>, directives: &Directives, scope: String) 
 }
 
 fn by_meaning(cache: &Cache, view: &RequestView) -> Eligible {
-    let most = cache
-        .config()
-        .semantic
-        .as_ref()
-        .map_or(0.0, |semantic| semantic.max_temperature);
+    let bounds = cache.config().semantic.as_ref().map_or(
+        Bounds {
+            min_words: 1,
+            max_temperature: 0.0,
+        },
+        |semantic| Bounds {
+            min_words: semantic.min_words,
+            max_temperature: semantic.max_temperature,
+        },
+    );
     let question = view.last_user_text();
     let facts = Facts {
         question: question.as_deref(),
@@ -187,7 +211,7 @@ fn by_meaning(cache: &Cache, view: &RequestView) -> Eligible {
         media: view.has_images,
         logprobs: view.logprobs,
     };
-    eligible(&facts, most)
+    eligible(&facts, bounds)
 }
 
 fn status(ctx: &mut Ctx, status: &'static str) {
