@@ -61,7 +61,7 @@ pub(super) fn introduce(
     }
     let headers = &mut head.headers;
     if let Ok(id) = HeaderValue::from_str(&ctx.request_id) {
-        headers.insert(X_REQUEST_ID, id);
+        put(headers, noted.id, X_REQUEST_ID, id);
     }
     forwarded(headers, &noted, session, ctx);
     traced(headers, &noted, ctx);
@@ -92,6 +92,7 @@ pub(super) fn introduce(
 #[derive(Default)]
 struct Noted {
     keys: bool,
+    id: bool,
     claims: bool,
     forwarded: bool,
     trace: bool,
@@ -104,11 +105,20 @@ impl Noted {
             if name.as_str().starts_with("x-forwarded-") {
                 noted.forwarded = true;
             }
+            noted.id |= *name == X_REQUEST_ID;
             noted.keys |= KEYS.contains(name);
             noted.claims |= CLAIMS.contains(name);
             noted.trace |= [TRACEPARENT, TRACESTATE].contains(name);
         }
         noted
+    }
+}
+
+/// Sets a field; `known` is whether there may be one already, as looking for it costs more than setting it.
+fn put(headers: &mut HeaderMap, known: bool, name: HeaderName, value: HeaderValue) {
+    match known {
+        true => drop(headers.insert(name, value)),
+        false => drop(headers.append(name, value)),
     }
 }
 
@@ -119,7 +129,7 @@ fn forwarded(headers: &mut HeaderMap, noted: &Noted, session: &Session, ctx: &Ct
             true => chain(headers, from),
             false => from.clone(),
         };
-        headers.insert(X_FORWARDED_FOR, chain);
+        put(headers, noted.forwarded, X_FORWARDED_FOR, chain);
     }
     if !ctx.behind_proxy && noted.claims {
         for name in &CLAIMS {
@@ -134,13 +144,14 @@ fn forwarded(headers: &mut HeaderMap, noted: &Noted, session: &Session, ctx: &Ct
             true => "https",
             false => "http",
         };
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
+        let scheme = HeaderValue::from_static(scheme);
+        put(headers, noted.forwarded, X_FORWARDED_PROTO, scheme);
     }
     if !kept(headers, X_FORWARDED_HOST) {
         match host(session) {
-            Some(host) => headers.insert(X_FORWARDED_HOST, host),
-            None => headers.remove(X_FORWARDED_HOST),
-        };
+            Some(host) => put(headers, noted.forwarded, X_FORWARDED_HOST, host),
+            None => drop(headers.remove(X_FORWARDED_HOST)),
+        }
     }
 }
 
@@ -184,7 +195,7 @@ fn traced(headers: &mut HeaderMap, noted: &Noted, ctx: &mut Ctx) {
     if let Trace::Begun(_, value) = begun
         && let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(value))
     {
-        headers.insert(TRACEPARENT, value);
+        put(headers, noted.trace, TRACEPARENT, value);
         if noted.trace {
             headers.remove(TRACESTATE);
         }
