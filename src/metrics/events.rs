@@ -183,6 +183,21 @@ pub fn semantic_lookup(time: Duration) {
     names::SEMANTIC_SECONDS.observe(time.as_secs_f64());
 }
 
+/// A text's vector was asked for: `computed`, `shared` with another who asked, `remembered`, or why there was none; `time` is
+/// that until it was there.
+pub fn embedded(result: &str, time: Option<Duration>) {
+    count!(EMBEDDINGS, [result]);
+    if let Some(time) = time {
+        names::EMBED_SECONDS.observe(time.as_secs_f64());
+    }
+}
+
+/// A sentence model ran once, for so many texts.
+pub fn embedding_ran(texts: usize, time: Duration) {
+    names::EMBED_RUN_TEXTS.observe(texts as f64);
+    names::EMBED_RUN_SECONDS.observe(time.as_secs_f64());
+}
+
 /// An answer came from a cache and saved the computing of `tokens`.
 pub fn cache_saved(tokens: u64) {
     names::CACHE_SAVED.inc_by(tokens);
