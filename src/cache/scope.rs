@@ -20,7 +20,7 @@ pub struct Caller<'a> {
 #[must_use]
 pub fn partition(scope: Scope, caller: &Caller<'_>) -> String {
     let own = || match (caller.key, caller.credential) {
-        (Some(key), _) => format!("key:{key}"),
+        (Some(key), _) => ["key:", key].concat(),
         (None, Some(credential)) => {
             let hash: [u8; 32] = Sha256::digest(credential).into();
             hash.iter().fold("credential:".to_owned(), |text, byte| {
@@ -33,7 +33,7 @@ pub fn partition(scope: Scope, caller: &Caller<'_>) -> String {
         Scope::Key => own(),
         Scope::Tenant => caller
             .tenant
-            .map_or_else(own, |tenant| format!("tenant:{tenant}")),
+            .map_or_else(own, |tenant| ["tenant:", tenant].concat()),
         Scope::Global => "global".to_owned(),
     }
 }

@@ -18,16 +18,17 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+static TRACE: [HeaderName; 2] = [TRACEPARENT, TRACESTATE];
 
 /// Where clients present their keys.
-const KEYS: [HeaderName; 3] = [
+static KEYS: [HeaderName; 3] = [
     AUTHORIZATION,
     HeaderName::from_static("x-api-key"),
     HeaderName::from_static("x-goog-api-key"),
 ];
 
 /// What else proxies say of clients. Peers that go by these must not hear them from the client itself.
-const CLAIMS: [HeaderName; 4] = [
+static CLAIMS: [HeaderName; 4] = [
     HeaderName::from_static("forwarded"),
     HeaderName::from_static("x-real-ip"),
     HeaderName::from_static("x-forwarded-port"),
@@ -46,10 +47,12 @@ pub(super) fn introduce(
     peer: &str,
 ) -> Result<(), Stop> {
     let noted = Noted::of(&head.headers);
-    if ctx.client.is_some() && noted.keys {
+    if ctx.client.is_some() {
         // The key was for us; a peer has no business with it.
-        for name in &KEYS {
-            head.headers.remove(name);
+        for (name, there) in KEYS.iter().zip(noted.keys) {
+            if there {
+                head.headers.remove(name);
+            }
         }
     }
     if !head.headers.contains_key(HOST) {
@@ -91,7 +94,7 @@ pub(super) fn introduce(
 /// Which of the fields below a request has, found in one walk: asked for by name, each name would be hashed.
 #[derive(Default)]
 struct Noted {
-    keys: bool,
+    keys: [bool; KEYS.len()],
     id: bool,
     claims: bool,
     forwarded: bool,
@@ -106,9 +109,11 @@ impl Noted {
                 noted.forwarded = true;
             }
             noted.id |= *name == X_REQUEST_ID;
-            noted.keys |= KEYS.contains(name);
+            for (key, there) in KEYS.iter().zip(&mut noted.keys) {
+                *there |= key == name;
+            }
             noted.claims |= CLAIMS.contains(name);
-            noted.trace |= [TRACEPARENT, TRACESTATE].contains(name);
+            noted.trace |= TRACE.contains(name);
         }
         noted
     }
