@@ -25,7 +25,7 @@ pub fn partition(scope: Scope, caller: &Caller<'_>) -> String {
         // With its tenant: a name that goes over to another tenant must not bring answers along.
         (Some(key), _) => {
             let tenant = part(caller.tenant.unwrap_or_default());
-            format!("key:{tenant}/{}", part(key))
+            ["key:", &tenant, "/", &part(key)].concat()
         }
         (None, Some(credential)) => {
             let hash: [u8; 32] = Sha256::digest(credential).into();
@@ -39,7 +39,7 @@ pub fn partition(scope: Scope, caller: &Caller<'_>) -> String {
         Scope::Key => own(),
         Scope::Tenant => caller
             .tenant
-            .map_or_else(own, |tenant| format!("tenant:{tenant}")),
+            .map_or_else(own, |tenant| ["tenant:", tenant].concat()),
         Scope::Global => "global".to_owned(),
     }
 }
