@@ -120,6 +120,8 @@ series! {
     ABORTS: IntCounterVec = counters("tollgate_client_aborts_total", "Clients that left before their answer was complete", &["stage"]);
     /// Cache lookups.
     CACHE_LOOKUPS: IntCounterVec = counters("tollgate_cache_lookups_total", "Cache lookups", &["tier", "result"]);
+    /// Inputs of requests for embeddings.
+    CACHE_INPUTS: IntCounterVec = counters("tollgate_cache_inputs_total", "Inputs of requests for embeddings, by whether their vector was known", &["result"]);
     /// Entries, read at scrape time.
     CACHE_ENTRIES: IntGaugeVec = gauges("tollgate_cache_entries", "Answers held", &["cache"]);
     /// Bytes, read at scrape time.
@@ -152,6 +154,10 @@ series! {
     EMBED_RUN_TEXTS: Histogram = histogram("tollgate_embed_run_texts", "Texts embedded together", &BATCH);
     /// One run of a sentence model.
     EMBED_RUN_SECONDS: Histogram = histogram("tollgate_embed_run_seconds", "One run of a sentence model", &FINE);
+    /// Second looks.
+    RERANKS: IntCounterVec = counters("tollgate_reranks_total", "Second looks at two questions, and what they said or why there was none", &["result"]);
+    /// Time of a second look.
+    RERANK_SECONDS: Histogram = histogram("tollgate_rerank_seconds", "A second look at two questions", &FINE);
     /// Embedding and search together.
     SEMANTIC_SECONDS: Histogram = histogram("tollgate_semantic_lookup_seconds", "Embedding and search of one lookup by meaning", &FINE);
     /// What limits decided.
