@@ -197,13 +197,14 @@ impl Drop for Gate {
 }
 
 /// Gauges that are not about requests, and so are not zero at rest.
-const STANDING: [&str; 7] = [
+const STANDING: [&str; 8] = [
     "tollgate_peer_up",
     "tollgate_cache_entries",
     "tollgate_cache_bytes",
     "tollgate_cache_vectors",
     "tollgate_cache_familiar_body_bytes",
     "tollgate_embedder_ready",
+    "tollgate_embed_remembered_bytes",
     "tollgate_config_generation",
 ];
 
