@@ -25,12 +25,14 @@ pub mod rerank;
 pub mod scope;
 pub mod semantic;
 pub mod store;
+pub mod ttl;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use directives::Directives;
-pub use eligible::{Eligible, Facts, Ineligible, eligible};
+pub use eligible::{Bounds, Eligible, Facts, Ineligible, eligible};
 pub use embed::{EmbedFailure, EmbedState, Embedder};
 pub use entry::{Answer, Entry, Origin};
 pub use key::{BodyKey, Identity, KeyParts, Unkeyable};
@@ -90,6 +92,8 @@ pub enum SemanticOutcome {
         vector: Arc<[f32]>,
         /// Similarity of the nearest answer that could have been served, if there is one.
         nearest: Option<f32>,
+        /// What the guard saw in the nearest one that was near enough.
+        refused: Option<guard::Difference>,
     },
     /// It was not looked for.
     Skipped {
@@ -202,7 +206,8 @@ impl Cache {
         if let Some(on) = &config.store {
             let index = meaning.as_ref().map(|meaning| fill::Index {
                 vectors: Arc::clone(&meaning.index),
-                model: meaning.model(),
+                embedder: Arc::clone(&meaning.embedder),
+                folder: index_folder(&on.path),
             });
             let sink = Arc::new(Filler::new(Arc::clone(&exact), index));
             store = Some(match opened {
@@ -287,7 +292,8 @@ impl Cache {
         let threshold = directives
             .threshold
             .map_or(meaning.config.floor(), |t| t.max(meaning.config.floor()));
-        let mut nearest = None;
+        let facts = meaning.config.guard.then(|| guard::Facts::of(question));
+        let (mut nearest, mut refused) = (None, None);
         for neighbour in found {
             // Without an age bound, an answer that cannot be had is gone for good.
             let Some(entry) = self.exact.get(&neighbour.exact, now, None) else {
@@ -298,17 +304,26 @@ impl Cache {
                 continue;
             }
             let similarity = neighbour.similarity.min(1.0);
-            if similarity >= threshold
-                && meaning
+            if similarity >= threshold {
+                if let Some(difference) = differs(facts.as_ref(), &entry) {
+                    refused.get_or_insert(difference);
+                    continue;
+                }
+                if meaning
                     .bears_second_look(question, &entry, similarity, deadline)
                     .await
-            {
-                return SemanticOutcome::Hit { entry, similarity };
+                {
+                    return SemanticOutcome::Hit { entry, similarity };
+                }
             }
             nearest = Some(similarity);
             break;
         }
-        SemanticOutcome::Miss { vector, nearest }
+        SemanticOutcome::Miss {
+            vector,
+            nearest,
+            refused,
+        }
     }
 
     /// The nearest of a request's class to a vector, nearest first, whether or not their answers may still be served.
@@ -347,7 +362,7 @@ impl Cache {
                 Some(Vector {
                     id: entry.number()?,
                     class: identity.compat,
-                    model: meaning.model(),
+                    model: meaning.embedder.model_id()?,
                     packed: index::pack(vector),
                 })
             });
@@ -382,6 +397,19 @@ impl Cache {
             store: self.store.as_ref().map(|store| store.stats()),
         }
     }
+}
+
+/// Where the graphs of the index are kept: beside the store's file.
+fn index_folder(store: &Path) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
+    name.push(".index");
+    PathBuf::from(name)
+}
+
+/// What keeps the question that an entry answers from being the same, if the guard looks.
+fn differs(facts: Option<&guard::Facts>, entry: &Entry) -> Option<guard::Difference> {
+    let stored = entry.question.as_deref().unwrap_or_default();
+    facts?.same(&guard::Facts::of(stored)).err()
 }
 
 impl SecondLook {
@@ -422,11 +450,6 @@ impl Meaning {
                 !(above..=below).contains(&similarity)
             }
         }
-    }
-
-    /// What tells this model's vectors from another's.
-    fn model(&self) -> [u8; 32] {
-        *blake3::hash(self.config.embedder.model.as_bytes()).as_bytes()
     }
 }
 

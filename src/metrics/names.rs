@@ -130,6 +130,16 @@ series! {
     CACHE_FAMILIAR: IntGauge = gauge("tollgate_cache_familiar_body_bytes", "Bytes of request bodies kept because they were answered from a cache; 16 MiB at most");
     /// Vectors, read at scrape time.
     CACHE_VECTORS: IntGaugeVec = gauges("tollgate_cache_vectors", "Questions held for serving by meaning", &["cache"]);
+    /// Stores, read at scrape time.
+    CACHE_STORE_READY: IntGaugeVec = gauges("tollgate_cache_store_ready", "1 while the cache is kept on disk and all of it is read", &["cache"]);
+    /// Bytes, read at scrape time.
+    CACHE_STORE_BYTES: IntGaugeVec = gauges("tollgate_cache_store_bytes", "Bytes of what the cache keeps on disk", &["cache"]);
+    /// Bytes, read at scrape time.
+    CACHE_STORE_WAITING: IntGaugeVec = gauges("tollgate_cache_store_waiting_bytes", "Bytes that wait to be written to the cache's disk", &["cache"]);
+    /// Since the start, read at scrape time.
+    CACHE_STORE_LOST: IntGaugeVec = gauges("tollgate_cache_store_lost", "Changes that never reached the cache's disk", &["cache"]);
+    /// Since the start, read at scrape time.
+    CACHE_STORE_DAMAGED: IntGaugeVec = gauges("tollgate_cache_store_damaged", "Records on the cache's disk that were not what had been written", &["cache"]);
     /// Answers that were not stored.
     CACHE_SKIPPED: IntCounterVec = counters("tollgate_cache_write_skipped_total", "Answers that were not stored", &["reason"]);
     /// Tokens that no peer had to compute.

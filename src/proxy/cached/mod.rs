@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use super::ctx::Ctx;
 use super::read::Read;
 use super::stop::Stop;
+use crate::cache::guard::Difference;
 use crate::cache::{
-    Cache, Directives, Eligible, Facts, Identity, Origin, SemanticOutcome, eligible,
+    Bounds, Cache, Directives, Eligible, Facts, Identity, Origin, SemanticOutcome, eligible, ttl,
 };
 use crate::front::Session;
 use crate::llm::Endpoint;
@@ -116,10 +117,12 @@ pub(super) async fn look_up(
                 return hit(session, ctx, endpoint, view, &entry, Some(similarity)).await;
             }
             SemanticOutcome::Miss {
-                vector: embedded, ..
+                vector: embedded,
+                refused,
+                ..
             } => {
                 events::semantic_lookup(now.elapsed());
-                events::cache_lookup("semantic", "miss");
+                events::cache_lookup("semantic", refused.map_or("miss", Difference::name));
                 vector = Some(embedded);
             }
             SemanticOutcome::Skipped {
@@ -147,11 +150,25 @@ pub(super) async fn look_up(
         events::cache_write_skipped("asked");
         return Ok(Looked::Miss(None));
     }
+    let life = life(&cache, view);
+    if life.is_some_and(|life| life.is_zero()) {
+        events::cache_write_skipped("ttl_rule");
+        return Ok(Looked::Miss(None));
+    }
     let origin = origin(ctx, &asked, &directives, scope);
-    let ttl = shorter(directives.ttl, route.cache_ttl);
+    let ttl = shorter(life, shorter(directives.ttl, route.cache_ttl));
     Ok(Looked::Miss(Some(Fill::new(
         cache, identity, origin, vector, endpoint, ttl,
     ))))
+}
+
+/// What the rules on questions say of this one's answer.
+fn life(cache: &Cache, view: &RequestView) -> Option<Duration> {
+    let rules = &cache.config().ttl_rules;
+    if rules.is_empty() {
+        return None;
+    }
+    ttl::life(&view.last_user_text()?, rules)
 }
 
 /// Identifies a request for embeddings, given without its inputs; `None` if it has no identity.
@@ -191,11 +208,16 @@ fn origin(ctx: &Ctx, asked: &Asked<'_>, directives: &Directives, scope: String) 
 }
 
 fn by_meaning(cache: &Cache, view: &RequestView) -> Eligible {
-    let most = cache
-        .config()
-        .semantic
-        .as_ref()
-        .map_or(0.0, |semantic| semantic.max_temperature);
+    let bounds = cache.config().semantic.as_ref().map_or(
+        Bounds {
+            min_words: 1,
+            max_temperature: 0.0,
+        },
+        |semantic| Bounds {
+            min_words: semantic.min_words,
+            max_temperature: semantic.max_temperature,
+        },
+    );
     let question = view.last_user_text();
     let facts = Facts {
         question: question.as_deref(),
@@ -205,7 +227,7 @@ fn by_meaning(cache: &Cache, view: &RequestView) -> Eligible {
         media: view.has_images,
         logprobs: view.logprobs,
     };
-    eligible(&facts, most)
+    eligible(&facts, bounds)
 }
 
 pub(super) fn status(ctx: &mut Ctx, status: &'static str) {
