@@ -175,6 +175,10 @@ series! {
     EMBEDDINGS: IntCounterVec = counters("tollgate_embeddings_total", "Vectors asked for, and where they came from or why there was none", &["result"]);
     /// From asking for a vector to having it.
     EMBED_SECONDS: Histogram = histogram("tollgate_embed_seconds", "From asking for a text's vector to having it", &FINE);
+    /// Vectors remembered by an embedder, read at scrape time.
+    EMBED_REMEMBERED: IntGaugeVec = gauges("tollgate_embed_remembered_bytes", "Bytes of the vectors that a cache's embedder remembers", &["cache"]);
+    /// Texts that wait for an embedder, read at scrape time.
+    EMBED_WAITING: IntGaugeVec = gauges("tollgate_embed_waiting_texts", "Texts that wait for a cache's embedder", &["cache"]);
     /// Texts in one run of a sentence model.
     EMBED_RUN_TEXTS: Histogram = histogram("tollgate_embed_run_texts", "Texts embedded together", &BATCH);
     /// One run of a sentence model.
