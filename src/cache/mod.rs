@@ -19,6 +19,7 @@ pub mod index;
 pub mod key;
 pub mod scope;
 pub mod semantic;
+pub mod verify;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
