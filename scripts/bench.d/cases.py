@@ -10,6 +10,7 @@ from proxies import CHAT, KEY
 
 LUA = """
 local n = 0
+local run = "%(run)d"
 local pad = string.rep("The quick brown fox jumps over the lazy dog. ", 20)
 wrk.headers["Content-Type"] = "application/json"
 wrk.headers["Authorization"] = "Bearer %(key)s"
@@ -24,7 +25,7 @@ QUESTION = """
 wrk.method = "POST"
 request = function()
   n = n + 1
-  local id = %s and n or 0
+  local id = %s and run .. "-" .. n or 0
   return wrk.format(nil, nil, nil, '{"model":"bench","max_tokens":80,"messages":[{"role":"user","content":"'
     .. id .. " " .. pad .. '"}]}')
 end
@@ -47,7 +48,7 @@ class Saturated:
         self.kind, self.path, self.request, self.connections = kind, path, request, connections
 
     def measure(self, bench, proxy, seconds):
-        script = bench.machine.path("case.lua", LUA % {"key": KEY, "request": self.request})
+        script = bench.machine.path("case.lua", LUA % {"key": KEY, "run": time.monotonic_ns(), "request": self.request})
         connections = self.connections or bench.options.connections
         command = on_core(LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", script,
                           f"http://127.0.0.1:{proxy.port}{self.path}")

@@ -1,6 +1,7 @@
-"""Turn all-MiniLM-L6-v2's weights into a quantised ONNX model, and check one.
+"""Turn all-MiniLM-L6-v2's weights into an ONNX model, quantised or not, and check one.
 
-export.py build WHEEL DIR   model.onnx (int8) and the tokenizer's files, from the wheel with the safetensors
+export.py build-int8 WHEEL DIR    model.onnx and the tokenizer's files, from the wheel with the safetensors
+export.py build-float WHEEL DIR   the same without quantising
 export.py library WHEEL DIR libonnxruntime.so from the onnxruntime wheel
 export.py check DIR         two questions of the same meaning must lie as close together as is known of this model
 """
@@ -21,18 +22,22 @@ PAIR = ("How do I reset my password?", "How can I change my password?")
 LEAST, MOST = 0.84, 0.89
 
 
-def build(wheel, folder):
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
+def build_float(wheel, folder):
     with zipfile.ZipFile(wheel) as archive:
         root = next(n for n in archive.namelist() if n.endswith("/model.safetensors"))[: -len("model.safetensors")]
         weights = safetensors(archive.read(root + "model.safetensors"))
         for name in TOKENIZER:
             (folder / name).write_bytes(archive.read(root + name))
     config = json.loads((folder / "config.json").read_text())
+    (folder / "model.onnx").write_bytes(bert(weights, config).SerializeToString())
+
+
+def build_int8(wheel, folder):
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    build_float(wheel, folder)
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        full = pathlib.Path(temporary) / "fp32.onnx"
-        full.write_bytes(bert(weights, config).SerializeToString())
+        full = (folder / "model.onnx").rename(pathlib.Path(temporary) / "fp32.onnx")
         quantize_dynamic(str(full), str(folder / "model.onnx"), weight_type=QuantType.QInt8)
 
 
@@ -165,4 +170,4 @@ def check(folder):
 
 if __name__ == "__main__":
     command, *paths = sys.argv[1:]
-    {"build": build, "library": library, "check": check}[command](*map(pathlib.Path, paths))
+    {"build-int8": build_int8, "build-float": build_float, "library": library, "check": check}[command](*map(pathlib.Path, paths))

@@ -1,33 +1,49 @@
-//! Texts to vectors, on threads of their own.
+//! Texts to vectors, each computed once, on threads of their own.
 //!
-//! Each thread owns one session of the model (`&mut` to run, so not shared), and all take from one bounded queue. A text
-//! is embedded alone, never in a batch: with the dynamic quantisation of int8 models a batch shares one range, so a text's
-//! vector would depend on what arrived beside it (measured: cosine 0.992 to itself in a batch of eight), while on one
-//! thread a batch saves only a tenth of the time.
+//! ```text
+//!  embed(text) ─► Memory          seen before: its vector, at once
+//!              └► Queue ─► Worker a text that is already on its way is waited for, not computed again
+//! ```
+//!
+//! Each thread owns one session of the model (`&mut` to run, so not shared), and all take from one bounded queue. Texts
+//! that wait together go through the model together, where that does not change their vectors: with the dynamic
+//! quantisation of int8 models a batch shares one range, so a text's vector would depend on what arrived beside it
+//! (measured: cosine 0.992 to itself in a batch of eight). Whether it does is tried when the model is loaded
+//! ([`batches`]); such models embed text by text.
 //!
 //! Loading happens on the threads, so start-up does not wait for it; until then, and for ever if it fails, embedding
 //! fails at once and the caller's lookup is a miss.
 
+mod batches;
+mod folder;
+mod library;
+mod memory;
 mod model;
+mod pooling;
+mod queue;
 mod worker;
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
-use tokio::sync::oneshot;
+use parking_lot::Mutex;
 
 use crate::config::model::Embedder as Config;
+use crate::metrics::events;
 
-pub use model::EmbedError;
+pub(super) use library::Library;
+use memory::Memory;
+use queue::{Joined, Queue};
 use worker::Worker;
 
 /// Texts that may wait, for each thread. At a millisecond or so each, more would miss any sensible deadline.
 const QUEUE_PER_THREAD: usize = 64;
 
-/// A sentence model and its threads. They end, once the text in hand is done, when it is dropped.
+/// A sentence model and its threads. They end, once the texts in hand are done, when it is dropped.
 #[derive(Debug)]
 pub struct Embedder {
     shared: Arc<Shared>,
@@ -44,6 +60,42 @@ pub enum EmbedState {
     /// The model could not be loaded, and why.
     Failed(String),
 }
+
+/// Why an embedder, or a reranker, cannot be started.
+#[derive(Debug)]
+pub enum EmbedError {
+    /// A file of the model cannot be read.
+    Model(PathBuf, io::Error),
+    /// A file of the model says what cannot be done.
+    Unfit(PathBuf, String),
+    /// ONNX Runtime's library cannot be read.
+    Library(PathBuf, io::Error),
+    /// A thread cannot be started.
+    Thread(io::Error),
+}
+
+impl fmt::Display for EmbedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Model(path, error) => {
+                write!(
+                    f,
+                    "model: {}: {error} (scripts/setup-embedder makes a directory)",
+                    path.display()
+                )
+            }
+            Self::Unfit(path, why) => write!(f, "model: {}: {why}", path.display()),
+            Self::Library(path, error) => write!(
+                f,
+                "ONNX Runtime: {}: {error} (name libonnxruntime with `library` or ORT_DYLIB_PATH)",
+                path.display()
+            ),
+            Self::Thread(error) => write!(f, "model's thread: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for EmbedError {}
 
 /// Why there is no vector.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,67 +123,79 @@ impl EmbedFailure {
     }
 }
 
-/// What turns a text into a vector. Each thread has its own.
+/// What is known of a model once it is loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModelFacts {
+    /// Equal only for models that give every text the same vector: files, pooling, prefix and length.
+    pub id: [u8; 32],
+    /// Length of a vector.
+    pub dimensions: usize,
+    /// Whether texts may go through it together.
+    pub batches: bool,
+}
+
+/// What an embedder holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EmbedStats {
+    /// Texts that wait.
+    pub waiting: usize,
+    /// Vectors remembered.
+    pub remembered: u64,
+    /// Memory that they take, in bytes, roughly.
+    pub remembered_bytes: u64,
+}
+
+/// What turns texts into vectors. Each thread has its own.
 trait Model {
-    /// The vector of a text, of length 1.
-    fn embed(&mut self, text: &str) -> Result<Vec<f32>, String>;
+    /// The vectors of texts, each of length 1, in their order.
+    fn embed(&mut self, texts: &[&str]) -> Result<Vec<Vec<f32>>, String>;
+}
+
+/// A thread's model and the id that all of the threads' must have.
+struct Loaded {
+    model: Box<dyn Model>,
+    id: [u8; 32],
 }
 
 /// Makes a thread's model.
-type Load = dyn Fn() -> Result<Box<dyn Model>, String> + Send + Sync;
+type Load = dyn Fn() -> Result<Loaded, String> + Send + Sync;
 
 /// What the handle and the threads share.
 #[derive(Debug)]
 struct Shared {
-    queue: Mutex<Queue>,
-    /// A job came, or the queue closed.
-    changed: Condvar,
+    queue: Queue,
+    memory: Memory,
     state: Mutex<EmbedState>,
-}
-
-#[derive(Debug)]
-struct Queue {
-    jobs: VecDeque<Job>,
-    capacity: usize,
-    closed: bool,
-}
-
-#[derive(Debug)]
-struct Job {
-    text: String,
-    deadline: Instant,
-    reply: oneshot::Sender<Result<Arc<[f32]>, EmbedFailure>>,
+    facts: OnceLock<ModelFacts>,
 }
 
 impl Embedder {
     /// Starts the threads of a model that lies on disk, and returns before it is loaded.
     ///
     /// # Errors
-    /// When a file of the model or ONNX Runtime's library is not there, or no thread can be started. What is wrong with
-    /// files that are there shows in [`Self::state`] later.
+    /// When a file of the model or ONNX Runtime's library is not there, when the model's directory asks for what is not
+    /// known here, or no thread can be started. What else is wrong with files that are there shows in [`Self::state`]
+    /// later.
     pub fn start(config: &Config) -> Result<Self, EmbedError> {
-        let files = model::Files::find(config)?;
-        Self::start_with(config, Arc::new(move || files.load()))
+        let folder = folder::Folder::find(config)?;
+        let library = Library::find(config.library.as_deref(), &config.path)?;
+        Self::start_with(config, Arc::new(move || model::load(&folder, &library)))
     }
 
     fn start_with(config: &Config, load: Arc<Load>) -> Result<Self, EmbedError> {
         let threads = config.threads.max(1);
-        let capacity = threads * QUEUE_PER_THREAD;
         let shared = Arc::new(Shared {
-            queue: Mutex::new(Queue {
-                jobs: VecDeque::new(),
-                capacity,
-                closed: false,
-            }),
-            changed: Condvar::new(),
+            queue: Queue::new(threads * QUEUE_PER_THREAD),
+            memory: Memory::new(config.cache_bytes),
             state: Mutex::new(EmbedState::Loading),
+            facts: OnceLock::new(),
         });
         let embedder = Self {
             shared: shared.clone(),
             config: config.clone(),
         };
         for n in 0..threads {
-            let worker = Worker::new(shared.clone(), load.clone());
+            let worker = Worker::new(shared.clone(), load.clone(), threads);
             let name = format!("embed-{n}");
             thread::Builder::new()
                 .name(name)
@@ -153,57 +217,75 @@ impl Embedder {
         self.shared.state.lock().clone()
     }
 
-    /// Texts that wait.
+    /// What is known of its model; `None` until that is loaded.
     #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.shared.queue.lock().jobs.len()
+    pub fn facts(&self) -> Option<ModelFacts> {
+        self.shared.facts.get().copied()
     }
 
-    /// The vector of a text, of length 1. Returns at `deadline` at the latest; a caller that leaves earlier gives its
-    /// place in the queue up.
+    /// The id of its model, which goes wherever its vectors go: vectors of another id must not be compared with them.
+    /// `None` until the model is loaded.
+    #[must_use]
+    pub fn model_id(&self) -> Option<[u8; 32]> {
+        self.facts().map(|facts| facts.id)
+    }
+
+    /// What it holds.
+    #[must_use]
+    pub fn stats(&self) -> EmbedStats {
+        EmbedStats {
+            waiting: self.shared.queue.waiting(),
+            remembered: self.shared.memory.vectors(),
+            remembered_bytes: self.shared.memory.bytes(),
+        }
+    }
+
+    /// The vector of a text, of length 1. Space around the text does not count. Returns at `deadline` at the latest; a
+    /// caller that leaves earlier gives its place in the queue up.
     ///
     /// # Errors
     /// [`EmbedFailure`], at once where no vector can be had in time anyway.
     pub async fn embed(&self, text: &str, deadline: Instant) -> Result<Arc<[f32]>, EmbedFailure> {
-        let (reply, answer) = oneshot::channel();
-        self.submit(Job {
-            text: text.to_owned(),
-            deadline,
-            reply,
-        })?;
-        match tokio::time::timeout_at(deadline.into(), answer).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(EmbedFailure::Failed("the embedding threads ended".into())),
-            Err(_) => Err(EmbedFailure::TimedOut),
-        }
+        let began = Instant::now();
+        let (how, result) = match self.vector(text.trim(), deadline).await {
+            Ok((how, vector)) => (how, Ok(vector)),
+            Err(failure) => (failure.name(), Err(failure)),
+        };
+        events::embedded(how, result.is_ok().then(|| began.elapsed()));
+        result
     }
 
-    fn submit(&self, job: Job) -> Result<(), EmbedFailure> {
+    async fn vector(
+        &self,
+        text: &str,
+        deadline: Instant,
+    ) -> Result<(&'static str, Arc<[f32]>), EmbedFailure> {
         if *self.shared.state.lock() != EmbedState::Ready {
             return Err(EmbedFailure::NotReady);
         }
-        let mut queue = self.shared.queue.lock();
-        if queue.jobs.len() >= queue.capacity {
-            // Those whose clients left or gave up do not keep others out.
-            queue.jobs.retain(|job| !job.reply.is_closed());
+        let key = blake3::hash(text.as_bytes()).into();
+        if let Some(vector) = self.shared.memory.get(&key) {
+            return Ok(("remembered", vector));
         }
-        if queue.jobs.len() >= queue.capacity {
-            return Err(EmbedFailure::Busy);
+        let (how, mut answer) = match self.shared.queue.join(key, text, deadline)? {
+            Joined::First(answer) => ("computed", answer),
+            Joined::Another(answer) => ("shared", answer),
+        };
+        let answered = answer.wait_for(Option::is_some);
+        match tokio::time::timeout_at(deadline.into(), answered).await {
+            Ok(Ok(outcome)) => match &*outcome {
+                Some(outcome) => outcome.clone().map(|vector| (how, vector)),
+                None => Err(EmbedFailure::TimedOut),
+            },
+            Ok(Err(_)) => Err(EmbedFailure::Failed("the embedding threads ended".into())),
+            Err(_) => Err(EmbedFailure::TimedOut),
         }
-        queue.jobs.push_back(job);
-        drop(queue);
-        self.shared.changed.notify_one();
-        Ok(())
     }
 }
 
 impl Drop for Embedder {
     fn drop(&mut self) {
-        let mut queue = self.shared.queue.lock();
-        queue.closed = true;
-        queue.jobs.clear();
-        drop(queue);
-        self.shared.changed.notify_all();
+        self.shared.queue.close();
     }
 }
 

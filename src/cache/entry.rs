@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::key::Identity;
 
-/// What the map, the eviction policy and the allocator keep for an entry beside its own bytes, roughly.
+/// What the maps by key and by id, the eviction policy and the allocator keep for an entry beside its own bytes, roughly.
 const OVERHEAD: usize = 256;
 
 /// A complete answer, as it came from a peer.
@@ -98,6 +98,12 @@ impl Entry {
         }
     }
 
+    /// Its id as a number; `None` when it is none of ours.
+    #[must_use]
+    pub fn number(&self) -> Option<u128> {
+        number(&self.id)
+    }
+
     /// Memory that it takes, in bytes.
     #[must_use]
     pub fn weight_bytes(&self) -> usize {
@@ -124,11 +130,22 @@ impl Entry {
         age < self.ttl && max_age.is_none_or(|most| age <= most)
     }
 
+    /// Whether nobody can make use of it any more.
+    #[must_use]
+    pub fn over(&self, now: Instant) -> bool {
+        self.age(now) >= self.ttl
+    }
+
     /// Time it may still be served; zero when it is over.
     #[must_use]
     pub fn remaining(&self, now: Instant) -> Duration {
         self.ttl.saturating_sub(self.age(now))
     }
+}
+
+/// The number behind an id.
+pub(super) fn number(id: &str) -> Option<u128> {
+    u128::from_str_radix(id, 16).ok()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod class;
 use std::collections::{BTreeMap, HashMap};
 
 use class::Class;
+pub use class::{pack, unpack};
 
 /// Neighbours that a search returns at most.
 pub const NEIGHBOURS: usize = 8;
@@ -130,6 +131,13 @@ impl Index {
             self.bytes = self.bytes + class.bytes() - before;
         }
         self.forget_if_empty(&item.class);
+    }
+
+    /// Takes the vector of a request out, if it has one.
+    pub fn forget(&mut self, exact: &[u8; 32]) {
+        if let Some(number) = self.numbers.get(exact).copied() {
+            self.remove(number);
+        }
     }
 
     /// The nearest of a class, nearest first, at most [`NEIGHBOURS`] of them.

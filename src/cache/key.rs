@@ -20,7 +20,10 @@ use encode::Encoder;
 const IGNORED: [&str; 5] = ["cache", "metadata", "stream", "stream_options", "user"];
 
 /// Changed whenever the same request would hash differently, so that stored keys of an older form never match.
-const VERSION: &str = "tollgate-key-1";
+const VERSION: &str = "tollgate-key-2";
+
+/// Room for what separates most requests, in bytes.
+const SMALL: usize = 256;
 
 /// Places of the texts left out of a class; most turns are one text.
 type Places = StackVec<u32, 8>;
@@ -54,6 +57,41 @@ pub enum Unkeyable {
     HugeNumber,
 }
 
+/// What a body adds to the identity of a request, whoever sends it: the same bytes always add the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyKey {
+    /// Covers all but the text of the last user turn.
+    class: [u8; 32],
+    /// Covers all.
+    whole: [u8; 32],
+}
+
+impl BodyKey {
+    /// Reads it off a body.
+    ///
+    /// # Errors
+    /// [`Unkeyable`] when no key can tell this body from every other.
+    pub fn of(body: &Document) -> Result<Self, Unkeyable> {
+        let root = body.root();
+        let turn = last_user_turn(root);
+        let mut places = Places::new(0);
+        texts(turn).for_each(|text| places.push(text.place()));
+
+        let mut encoder = Encoder::with_room(body.size());
+        encoder.text(VERSION.as_bytes());
+        encoder.root(root, &IGNORED, places.as_slice())?;
+        let class = encoder.finish();
+
+        encoder.raw(&class);
+        encoder.length(b'q', places.as_slice().len());
+        for text in texts(turn) {
+            encoder.text(text.bytes().unwrap_or_default());
+        }
+        let whole = encoder.finish();
+        Ok(Self { class, whole })
+    }
+}
+
 impl Identity {
     /// Identifies a request.
     ///
@@ -63,37 +101,25 @@ impl Identity {
     /// # Errors
     /// [`Unkeyable`] when no key can tell this body from every other.
     pub fn of(parts: &KeyParts<'_>) -> Result<Self, Unkeyable> {
-        let root = parts.body.root();
-        let turn = last_user_turn(root);
-        let mut places = Places::new(0);
-        texts(turn).for_each(|text| places.push(text.place()));
+        Ok(Self::with(&BodyKey::of(parts.body)?, parts))
+    }
 
-        let mut class = Encoder::new();
-        class.text(VERSION.as_bytes());
-        class.length(b'p', parts.partition.len());
+    /// Identifies a request whose body has the key `body`.
+    #[must_use]
+    pub fn with(body: &BodyKey, parts: &KeyParts<'_>) -> Self {
+        let mut encoder = Encoder::with_room(SMALL);
+        encoder.length(b'p', parts.partition.len());
         for part in parts.partition {
-            class.text(part.as_bytes());
+            encoder.text(part.as_bytes());
         }
-        class.root(root, &IGNORED, places.as_slice())?;
-        let compat = class.finish();
-
-        let mut all = Encoder::new();
-        all.raw(&compat);
-        all.length(b'q', places.as_slice().len());
-        for text in texts(turn) {
-            all.text(text.bytes().unwrap_or_default());
-        }
-        let exact = all.finish();
-
         let question = parts
             .question
-            .filter(|question| same_text(question, turn))
-            .map(str::to_owned);
-        Ok(Self {
-            exact,
-            compat,
-            question,
-        })
+            .filter(|question| same_text(question, last_user_turn(parts.body.root())));
+        Self {
+            exact: encoder.ending(b'e', &body.whole),
+            compat: encoder.ending(b'c', &body.class),
+            question: question.map(str::to_owned),
+        }
     }
 }
 

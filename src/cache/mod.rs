@@ -8,17 +8,22 @@
 //! ```
 //!
 //! Answers live in [`exact::Exact`] alone, bounded in bytes; the semantic index holds vectors and keys only, so an entry
-//! that was evicted or is over cannot be served by meaning either. What goes wrong on the way by meaning is a miss.
+//! that was evicted or is over cannot be served by meaning either. What goes wrong on the way by meaning is a miss. With a
+//! [`store::Store`] what is in memory is on disk too, and is filled in again behind the next start.
 
 pub mod directives;
 pub mod eligible;
 pub mod embed;
 pub mod entry;
 pub mod exact;
+pub mod fill;
+pub mod guard;
 pub mod index;
+pub mod keep;
 pub mod key;
 pub mod scope;
 pub mod semantic;
+pub mod store;
 pub mod verify;
 
 use std::sync::Arc;
@@ -28,19 +33,24 @@ pub use directives::Directives;
 pub use eligible::{Eligible, Facts, Ineligible, eligible};
 pub use embed::{EmbedFailure, EmbedState, Embedder};
 pub use entry::{Answer, Entry, Origin};
-pub use key::{Identity, KeyParts, Unkeyable};
+pub use key::{BodyKey, Identity, KeyParts, Unkeyable};
 pub use scope::Caller;
+pub use store::Store;
 
 use crate::config::model::{self, Cache as Config};
 use exact::Exact;
+use fill::Filler;
 use semantic::{IndexStats, SearchFailure, Semantic};
+use store::{StoreStats, Vector};
 
 /// One cache of the configuration.
 #[derive(Debug)]
 pub struct Cache {
     config: Config,
-    exact: Exact,
+    exact: Arc<Exact>,
     meaning: Option<Meaning>,
+    store: Option<Arc<Store>>,
+    filler: Option<Arc<Filler>>,
 }
 
 /// What answering by meaning takes.
@@ -48,7 +58,7 @@ pub struct Cache {
 struct Meaning {
     config: model::Semantic,
     embedder: Arc<Embedder>,
-    index: Semantic,
+    index: Arc<Semantic>,
 }
 
 /// What came of a lookup by meaning.
@@ -142,26 +152,64 @@ pub struct Stats {
     pub index: Option<IndexStats>,
     /// The embedder, where there is one.
     pub embedder: Option<EmbedState>,
+    /// What keeps it on disk, where something does.
+    pub store: Option<StoreStats>,
 }
 
 impl Cache {
-    /// An empty cache. Without an embedder it serves exact answers only, whatever the configuration says.
+    /// A cache, empty or about to be filled from its store. Without an embedder it serves exact answers only, whatever the
+    /// configuration says.
     ///
     /// # Errors
-    /// When the index's thread cannot be started.
+    /// When a thread cannot be started.
     pub fn new(config: &Config, embedder: Option<Arc<Embedder>>) -> std::io::Result<Self> {
+        Self::with_store(config, embedder, None)
+    }
+
+    /// The same with the open store of its path, which another cache has had so far.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn with_store(
+        config: &Config,
+        embedder: Option<Arc<Embedder>>,
+        opened: Option<Arc<Store>>,
+    ) -> std::io::Result<Self> {
         let meaning = match (&config.semantic, embedder) {
             (Some(config), Some(embedder)) => Some(Meaning {
                 config: config.clone(),
                 embedder,
-                index: Semantic::start(config.max_entries)?,
+                index: Arc::new(Semantic::start(config.max_entries)?),
             }),
             _ => None,
         };
+        let exact = Arc::new(Exact::new(config.max_bytes));
+        let (mut store, mut filler) = (None, None);
+        if let Some(on) = &config.store {
+            let index = meaning.as_ref().map(|meaning| fill::Index {
+                vectors: Arc::clone(&meaning.index),
+                model: meaning.model(),
+            });
+            let sink = Arc::new(Filler::new(Arc::clone(&exact), index));
+            store = Some(match opened {
+                Some(store) => {
+                    store.refill(Arc::clone(&sink) as _, on.max_bytes);
+                    store
+                }
+                None => Arc::new(Store::start(
+                    &on.path,
+                    on.max_bytes,
+                    Arc::clone(&sink) as _,
+                )?),
+            });
+            filler = Some(sink);
+        }
         Ok(Self {
             config: config.clone(),
-            exact: Exact::new(config.max_bytes),
+            exact,
             meaning,
+            store,
+            filler,
         })
     }
 
@@ -259,11 +307,27 @@ impl Cache {
         }
         let ttl = ttl.map_or(self.config.ttl, |ttl| ttl.min(self.config.ttl));
         let entry = Arc::new(Entry::new(identity, answer, origin, ttl, now));
-        self.exact.put(entry.clone());
+        let vector = vector.filter(|_| identity.question.is_some());
+        let meant = self.meaning.as_ref().zip(vector);
+        if let Some(store) = &self.store {
+            let vector = meant.as_ref().and_then(|(meaning, vector)| {
+                Some(Vector {
+                    id: entry.number()?,
+                    class: identity.compat,
+                    model: meaning.model(),
+                    packed: index::pack(vector),
+                })
+            });
+            store.put(&entry, vector);
+        }
+        let put = self.exact.put(Arc::clone(&entry), now);
+        self.left(&put.left);
+        if !put.held {
+            self.left(&[entry]);
+            return Stored::TooLarge;
+        }
         // The answer goes first: a vector whose answer is not there yet would be taken for a dead one.
-        if let (Some(meaning), Some(vector), true) =
-            (&self.meaning, vector, identity.question.is_some())
-        {
+        if let Some((meaning, vector)) = meant {
             meaning.index.add(identity.compat, identity.exact, vector);
         }
         Stored::Yes(entry)
@@ -272,7 +336,7 @@ impl Cache {
     /// What it holds. Does what housekeeping is due, so it is for scrapes and not for every request.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.exact.settle();
+        self.left(&self.exact.settle(Instant::now()));
         Stats {
             entries: self.exact.entries(),
             bytes: self.exact.bytes(),
@@ -282,7 +346,15 @@ impl Cache {
                 .meaning
                 .as_ref()
                 .map(|meaning| meaning.embedder.state()),
+            store: self.store.as_ref().map(|store| store.stats()),
         }
+    }
+}
+
+impl Meaning {
+    /// What tells this model's vectors from another's.
+    fn model(&self) -> [u8; 32] {
+        *blake3::hash(self.config.embedder.model.as_bytes()).as_bytes()
     }
 }
 

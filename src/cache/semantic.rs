@@ -12,7 +12,8 @@ use std::time::Instant;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::index::{Index, Neighbour};
+use super::index::{Index, Neighbour, unpack};
+use super::store::Vector;
 
 /// Orders that may wait for the index's thread. At most about a millisecond each.
 const ORDERS: usize = 1024;
@@ -72,8 +73,15 @@ enum Order {
         exact: [u8; 32],
         vector: Arc<[f32]>,
     },
+    Fill {
+        exact: [u8; 32],
+        vector: Vector,
+    },
     Remove {
         number: u64,
+    },
+    Forget {
+        exact: [u8; 32],
     },
 }
 
@@ -143,6 +151,20 @@ impl Semantic {
         drop(self.orders.try_send(Order::Remove { number }));
     }
 
+    /// Has the vector of an entry that was stored before added, soon; gives it back if too many wait already.
+    #[must_use]
+    pub fn fill(&self, exact: [u8; 32], vector: Vector) -> Option<Vector> {
+        match self.orders.try_send(Order::Fill { exact, vector }) {
+            Err(TrySendError::Full(Order::Fill { vector, .. })) => Some(vector),
+            _ => None,
+        }
+    }
+
+    /// Has the vector of a request removed, soon.
+    pub fn forget(&self, exact: &[u8; 32]) {
+        drop(self.orders.try_send(Order::Forget { exact: *exact }));
+    }
+
     /// What it holds and what went wrong.
     #[must_use]
     pub fn stats(&self) -> IndexStats {
@@ -205,7 +227,14 @@ impl Keeper {
                     self.failed("adding", &error);
                 }
             }
+            Order::Fill { exact, vector } => {
+                let unpacked = unpack(&vector.packed);
+                if let Err(error) = self.index.add(vector.class, exact, &unpacked) {
+                    self.failed("filling", &error);
+                }
+            }
             Order::Remove { number } => self.index.remove(number),
+            Order::Forget { exact } => self.index.forget(&exact),
         }
     }
 

@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use pingora::time::timeout;
-
 use super::Failure;
+use crate::wire::within;
 
 /// When the whole exchange must be over.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +29,7 @@ impl Deadline {
         self,
         sending: impl Future<Output = Result<(), Failure>>,
     ) -> Result<(), Failure> {
-        match timeout(self.left(), sending).await {
+        match within(self.left(), sending).await {
             Ok(sent) => sent,
             Err(_) => Err(Failure::TotalTimeout),
         }

@@ -48,12 +48,12 @@ impl Http1 {
         }
     }
 
-    /// Writes the head into what leaves next.
-    pub(super) fn put_head(&mut self, head: &RequestHeader) {
+    /// Writes the head into what leaves next, with room for `body` bytes behind it.
+    pub(super) fn put_head(&mut self, head: &RequestHeader, body: usize) {
         self.method = head.method.clone();
         self.chunked = head.headers.contains_key(TRANSFER_ENCODING);
         self.switching = head.headers.contains_key(http::header::UPGRADE);
-        request_head(head, &mut self.conn.outbox);
+        request_head(head, Conn::copied(body), &mut self.conn.outbox);
     }
 
     /// Sends what waits, and a part of the body behind it; `last` ends the request.

@@ -43,6 +43,10 @@ pub fn strip_hop_by_hop(headers: &HeaderMap) -> Vec<HeaderName> {
     for value in headers.get_all(CONNECTION) {
         let Ok(value) = value.to_str() else { continue };
         for word in value.split(',') {
+            if word.trim().eq_ignore_ascii_case("keep-alive") {
+                // Among those above, and the usual word.
+                continue;
+            }
             if let Ok(name) = HeaderName::try_from(word.trim())
                 && headers.contains_key(&name)
                 && !names.contains(&name)

@@ -31,10 +31,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::time::timeout;
 
 use crate::config::model::Timeouts;
-use crate::wire::Conn;
+use crate::wire::{Alarm, Conn, within};
 use h1::Http1;
 use h2::Call;
 
@@ -48,6 +47,8 @@ pub struct Exchange {
     first_byte: Duration,
     between_chunks: Duration,
     deadline: Deadline,
+    /// Of the connection, which keeps it from request to request.
+    alarm: Alarm,
 }
 
 /// What is spoken.
@@ -61,9 +62,17 @@ enum Link {
 }
 
 impl Exchange {
-    fn http1(conn: Conn, way: Way, reused: bool, timeouts: Timeouts, deadline: Deadline) -> Self {
+    fn http1(
+        mut conn: Conn,
+        way: Way,
+        reused: bool,
+        timeouts: Timeouts,
+        deadline: Deadline,
+    ) -> Self {
+        let alarm = std::mem::take(&mut conn.alarm);
         let http1 = Http1::new(conn);
-        Self::on(Link::Http1 { http1, reused }, way, timeouts, deadline)
+        let exchange = Self::on(Link::Http1 { http1, reused }, way, timeouts, deadline);
+        Self { alarm, ..exchange }
     }
 
     fn http2(call: Box<Call>, way: Way, timeouts: Timeouts, deadline: Deadline) -> Self {
@@ -77,6 +86,7 @@ impl Exchange {
             first_byte: timeouts.first_byte,
             between_chunks: timeouts.between_chunks,
             deadline,
+            alarm: Alarm::default(),
         }
     }
 
@@ -90,16 +100,23 @@ impl Exchange {
             }
     }
 
-    /// Sends the request head.
-    pub async fn send_head(&mut self, head: &RequestHeader) -> Result<(), Failure> {
-        let limit = self.deadline.within(self.first_byte)?;
+    /// Begins the request. Over HTTP/1 its head leaves with what is sent next.
+    pub fn put_head(&mut self, head: &RequestHeader) -> Result<(), Failure> {
         match &mut self.link {
             Link::Http1 { http1, .. } => {
-                http1.put_head(head);
-                let sending = http1.send(Bytes::new(), false, limit);
-                self.deadline.in_all(sending).await
+                http1.put_head(head, 0);
+                Ok(())
             }
             Link::Http2(call) => call.send_head(head, !headers::announces_body(head)),
+        }
+    }
+
+    /// Sends the request head.
+    pub async fn send_head(&mut self, head: &RequestHeader) -> Result<(), Failure> {
+        self.put_head(head)?;
+        match &self.link {
+            Link::Http1 { .. } => self.send_body(Bytes::new(), false).await,
+            Link::Http2(_) => Ok(()),
         }
     }
 
@@ -134,7 +151,7 @@ impl Exchange {
         let limit = self.deadline.within(self.first_byte)?;
         match &mut self.link {
             Link::Http1 { http1, .. } => {
-                http1.put_head(head);
+                http1.put_head(head, body.len());
                 match self.deadline.in_all(http1.send(body, true, limit)).await {
                     Ok(()) => self.head().await,
                     Err(failure @ Failure::Reset(_)) => self.last_words(failure).await,
@@ -151,7 +168,7 @@ impl Exchange {
     /// # Errors
     /// `failure`, when there is no such reason.
     pub async fn last_words(&mut self, failure: Failure) -> Result<ResponseHeader, Failure> {
-        match timeout(LAST_WORDS, self.head()).await {
+        match within(LAST_WORDS, self.head()).await {
             Ok(Ok(head)) => Ok(head),
             _ => Err(failure),
         }
@@ -163,7 +180,7 @@ impl Exchange {
     pub async fn head(&mut self) -> Result<ResponseHeader, Failure> {
         let limit = self.deadline.within(self.first_byte)?;
         match &mut self.link {
-            Link::Http1 { http1, .. } => match timeout(limit, http1.head()).await {
+            Link::Http1 { http1, .. } => match self.alarm.within(limit, http1.head()).await {
                 Ok(answered) => answered,
                 Err(_) => Err(self.deadline.late(Failure::FirstByteTimeout)),
             },
@@ -177,7 +194,7 @@ impl Exchange {
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
         let limit = self.deadline.within(self.between_chunks)?;
         match &mut self.link {
-            Link::Http1 { http1, .. } => match timeout(limit, http1.chunk()).await {
+            Link::Http1 { http1, .. } => match self.alarm.within(limit, http1.chunk()).await {
                 Ok(read) => read,
                 Err(_) => Err(self.deadline.late(Failure::BetweenChunksTimeout)),
             },
@@ -212,8 +229,9 @@ impl Exchange {
     /// Gives the connection back to the pool if request and answer were carried to their ends.
     pub fn release(self, client: &Client) {
         if let Link::Http1 { http1, .. } = self.link
-            && let Some(conn) = http1.reusable()
+            && let Some(mut conn) = http1.reusable()
         {
+            conn.alarm = self.alarm;
             client.keep(&self.way, conn);
         }
     }

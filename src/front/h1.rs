@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, DATE, EXPECT};
 use http::{HeaderMap, Method, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::time::timeout;
 
 use super::date::date;
 use super::pace::Pace;
@@ -14,8 +13,9 @@ use super::session::{ClientError, Whole};
 use super::{Refusal, Rules};
 use crate::util::fields::Fields;
 use crate::wire::{
-    Conn, Decoded, Decoder, Framing, HeadLimits, Malformed, chunk_start, connection_says, field,
-    last_chunk, parse_request, request_framing, response_head, status_line,
+    Alarm, Conn, Decoded, Decoder, FIELD, Framing, HeadLimits, Malformed, chunk_start,
+    connection_says, field, last_chunk, parse_request, request_framing, response_head, status_line,
+    within,
 };
 
 /// What a client may send ahead of its answer before reading pauses, in bytes.
@@ -29,11 +29,14 @@ const DISCARD_LIMIT: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(5);
 /// Bytes of an answer that are written at once, so that a slow client has time for each piece.
 const PIECE: usize = 256 * 1024;
+/// What a head takes beside its fields, and those that are always added, in bytes.
+const HEAD: usize = 192;
 
 /// One connection, and where its current request stands.
 #[derive(Debug)]
 pub(super) struct H1 {
     pub(super) conn: Conn,
+    alarm: Alarm,
     /// Bytes of the next head that were looked at.
     seen: usize,
     decoder: Decoder,
@@ -62,6 +65,7 @@ impl H1 {
     pub(super) fn new(conn: Conn) -> Self {
         Self {
             conn,
+            alarm: Alarm::default(),
             seen: 0,
             decoder: Decoder::new(Framing::Length(0)),
             writing: Writing::NotBegun,
@@ -87,7 +91,7 @@ impl H1 {
                 true => rules.client.header_timeout,
                 false => rules.client.idle_timeout,
             };
-            match timeout(limit, self.conn.fill()).await {
+            match self.alarm.within(limit, self.conn.fill()).await {
                 Ok(Ok(1..)) => {}
                 _ => return Ok(None),
             }
@@ -106,7 +110,7 @@ impl H1 {
             let now = Instant::now();
             let deadline = *deadline.get_or_insert(now + rules.client.header_timeout);
             let left = deadline.saturating_duration_since(now);
-            match timeout(left, self.conn.fill()).await {
+            match self.alarm.within(left, self.conn.fill()).await {
                 Ok(Ok(1..)) => {}
                 Ok(_) => return Ok(None),
                 // A connection that was opened in advance and never used gets no answer.
@@ -172,7 +176,10 @@ impl H1 {
             self.flush(rules).await?;
         }
         let began = Instant::now();
-        let came = timeout(rules.client.body_timeout, self.conn.fill()).await;
+        let came = self
+            .alarm
+            .within(rules.client.body_timeout, self.conn.fill())
+            .await;
         self.pace.waited(began.elapsed());
         match came {
             Ok(Ok(1..)) => {}
@@ -257,7 +264,7 @@ impl H1 {
             .is_none_or(|rest| rest <= MOST_DISCARDED);
         self.keep = small
             && !self.waits
-            && timeout(DISCARD_LIMIT, self.read_away(rules, MOST_DISCARDED))
+            && within(DISCARD_LIMIT, self.read_away(rules, MOST_DISCARDED))
                 .await
                 .unwrap_or(false);
     }
@@ -292,7 +299,7 @@ impl H1 {
         let length = head
             .headers
             .get(CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()?.parse().ok());
+            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         self.writing = match length {
             _ if bodiless => Writing::Ended,
             Some(length) => Writing::Length(length),
@@ -304,6 +311,8 @@ impl H1 {
         };
         let chunked = self.writing == Writing::Chunked;
         let out = &mut self.conn.outbox;
+        let follows = length.map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
+        out.reserve(HEAD + FIELD * head.headers.len() + own.size() + Conn::copied(follows));
         response_head(head, |name| !own.has(name.as_str()), out);
         for (name, value) in own.iter() {
             field(name, value.as_bytes(), out);
@@ -331,7 +340,7 @@ impl H1 {
             _ => Writing::Length(answer.body.len() as u64),
         };
         let out = &mut self.conn.outbox;
-        out.reserve(512);
+        out.reserve(HEAD + answer.own.size() + Conn::copied(answer.body.len()));
         let reason = answer.status.canonical_reason().unwrap_or_default();
         status_line(answer.status.as_str(), reason, out);
         field("content-type", answer.content_type.as_bytes(), out);
@@ -471,7 +480,7 @@ impl H1 {
                 }
             }
         };
-        let _ = timeout(LINGER, heard_out).await;
+        let _ = within(LINGER, heard_out).await;
     }
 
     pub(super) fn body_done(&self) -> bool {

@@ -76,6 +76,18 @@ impl Document {
         Node::new(self, 0)
     }
 
+    /// Bytes of all its text, roughly.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.body.len() + self.unescaped.len()
+    }
+
+    /// Memory that it takes beside the body, in bytes.
+    #[must_use]
+    pub fn bytes_held(&self) -> usize {
+        self.unescaped.capacity() + self.tokens.capacity() * size_of::<Token>()
+    }
+
     fn token(&self, at: u32) -> Token {
         self.tokens.get(at as usize).copied().unwrap_or(Token::Null)
     }

@@ -85,6 +85,12 @@ impl Drop for InFlight {
     }
 }
 
+/// A body was kept for when it comes again; sizes in bytes of it and of the one that made room.
+pub fn familiar_bodies(kept: usize, dropped: usize) {
+    names::CACHE_FAMILIAR
+        .add(i64::try_from(kept).unwrap_or(0) - i64::try_from(dropped).unwrap_or(0));
+}
+
 /// Requests being handled now.
 pub fn in_flight() -> i64 {
     names::INFLIGHT.get()
@@ -175,6 +181,21 @@ pub fn cache_lookup(tier: &str, result: &str) {
 /// A lookup by meaning took `time`.
 pub fn semantic_lookup(time: Duration) {
     names::SEMANTIC_SECONDS.observe(time.as_secs_f64());
+}
+
+/// A text's vector was asked for: `computed`, `shared` with another who asked, `remembered`, or why there was none; `time` is
+/// that until it was there.
+pub fn embedded(result: &str, time: Option<Duration>) {
+    count!(EMBEDDINGS, [result]);
+    if let Some(time) = time {
+        names::EMBED_SECONDS.observe(time.as_secs_f64());
+    }
+}
+
+/// A sentence model ran once, for so many texts.
+pub fn embedding_ran(texts: usize, time: Duration) {
+    names::EMBED_RUN_TEXTS.observe(texts as f64);
+    names::EMBED_RUN_SECONDS.observe(time.as_secs_f64());
 }
 
 /// An answer came from a cache and saved the computing of `tokens`.

@@ -78,6 +78,9 @@ const TOKENS: [f64; 14] = [
     16777216.0, 67108864.0,
 ];
 
+/// Texts that go through a model together.
+const BATCH: [f64; 5] = [1.0, 2.0, 3.0, 4.0, 8.0];
+
 series! {
     /// Finished requests.
     REQUESTS: IntCounterVec = counters("tollgate_requests_total", "Finished requests", &["route", "model", "status", "error_type"]);
@@ -121,6 +124,8 @@ series! {
     CACHE_ENTRIES: IntGaugeVec = gauges("tollgate_cache_entries", "Answers held", &["cache"]);
     /// Bytes, read at scrape time.
     CACHE_BYTES: IntGaugeVec = gauges("tollgate_cache_bytes", "Bytes of the answers held", &["cache"]);
+    /// Bodies of `proxy::read`.
+    CACHE_FAMILIAR: IntGauge = gauge("tollgate_cache_familiar_body_bytes", "Bytes of request bodies kept because they were answered from a cache; 16 MiB at most");
     /// Vectors, read at scrape time.
     CACHE_VECTORS: IntGaugeVec = gauges("tollgate_cache_vectors", "Questions held for serving by meaning", &["cache"]);
     /// Answers that were not stored.
@@ -129,6 +134,14 @@ series! {
     CACHE_SAVED: IntCounter = counter("tollgate_cache_saved_tokens_total", "Tokens of answers that came from a cache");
     /// Whether questions can be embedded, read at scrape time.
     EMBEDDER_READY: IntGaugeVec = gauges("tollgate_embedder_ready", "1 while the cache can serve by meaning", &["cache"]);
+    /// Vectors asked for.
+    EMBEDDINGS: IntCounterVec = counters("tollgate_embeddings_total", "Vectors asked for, and where they came from or why there was none", &["result"]);
+    /// From asking for a vector to having it.
+    EMBED_SECONDS: Histogram = histogram("tollgate_embed_seconds", "From asking for a text's vector to having it", &FINE);
+    /// Texts in one run of a sentence model.
+    EMBED_RUN_TEXTS: Histogram = histogram("tollgate_embed_run_texts", "Texts embedded together", &BATCH);
+    /// One run of a sentence model.
+    EMBED_RUN_SECONDS: Histogram = histogram("tollgate_embed_run_seconds", "One run of a sentence model", &FINE);
     /// Embedding and search together.
     SEMANTIC_SECONDS: Histogram = histogram("tollgate_semantic_lookup_seconds", "Embedding and search of one lookup by meaning", &FINE);
     /// What limits decided.

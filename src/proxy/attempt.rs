@@ -1,9 +1,12 @@
 //! One attempt on one peer: connect, send, read the head of the answer.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::ACCEPT_ENCODING;
+use http::header::{ACCEPT_ENCODING, EXPECT};
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::Proxy;
@@ -117,36 +120,47 @@ impl Proxy {
             uploading: !session.body_done(),
             spent: false,
         };
-        if let Err(failure) = exchange.send_head(head).await {
-            sent.answered = Err(failure);
-            return Ok(sent);
-        }
-        if !sent.uploading
-            && let Err(failure) = exchange.send_body(Bytes::new(), true).await
-        {
+        // A client that waits to be invited is not invited before the peer has heard of it.
+        let waits = session.head().headers.contains_key(EXPECT);
+        let mut first = match sent.uploading && !waits {
+            true => at_once(session.read_body()).await,
+            false => None,
+        };
+        // The head goes with the first part of the body where that is there, and ahead of it where it is not.
+        let begun = match (&first, sent.uploading) {
+            (Some(_), _) => exchange.put_head(head),
+            (None, true) => exchange.send_head(head).await,
+            (None, false) => match exchange.put_head(head) {
+                Ok(()) => exchange.send_body(Bytes::new(), true).await,
+                failed => failed,
+            },
+        };
+        if let Err(failure) = begun {
             sent.answered = Err(failure);
             return Ok(sent);
         }
         loop {
-            tokio::select! {
-                biased;
-                answered = exchange.head() => {
-                    sent.answered = answered;
-                    return Ok(sent);
-                }
-                part = session.body_or_gone() => {
-                    let cap = ctx.snapshot.config.max_body;
-                    let part = part
-                        .map_err(|error| trouble(error, AbortStage::BeforeFirstByte, cap))?
-                        .unwrap_or_default();
-                    within_cap(session, ctx)?;
-                    sent.uploading = !session.body_done();
-                    sent.spent |= !part.is_empty();
-                    if let Err(failure) = forward(session, exchange, part).await {
-                        sent.answered = exchange.last_words(failure).await;
+            let part = match first.take() {
+                Some(part) => part,
+                None => tokio::select! {
+                    biased;
+                    answered = exchange.head() => {
+                        sent.answered = answered;
                         return Ok(sent);
                     }
-                }
+                    part = session.body_or_gone() => part,
+                },
+            };
+            let cap = ctx.snapshot.config.max_body;
+            let part = part
+                .map_err(|error| trouble(error, AbortStage::BeforeFirstByte, cap))?
+                .unwrap_or_default();
+            within_cap(session, ctx)?;
+            sent.uploading = !session.body_done();
+            sent.spent |= !part.is_empty();
+            if let Err(failure) = forward(session, exchange, part).await {
+                sent.answered = exchange.last_words(failure).await;
+                return Ok(sent);
             }
         }
     }
@@ -170,6 +184,16 @@ impl Proxy {
         introduce(&mut head, session, ctx, peer)?;
         Ok(Box::new(RequestHeader::from(head)))
     }
+}
+
+/// What comes of `work` if that is there already.
+async fn at_once<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// Passes a part of the client's body on, with its end and trailers if it was the last one.

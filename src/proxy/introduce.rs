@@ -45,7 +45,8 @@ pub(super) fn introduce(
     ctx: &mut Ctx,
     peer: &str,
 ) -> Result<(), Stop> {
-    if ctx.client.is_some() {
+    let noted = Noted::of(&head.headers);
+    if ctx.client.is_some() && noted.keys {
         // The key was for us; a peer has no business with it.
         for name in &KEYS {
             head.headers.remove(name);
@@ -62,8 +63,8 @@ pub(super) fn introduce(
     if let Ok(id) = HeaderValue::from_str(&ctx.request_id) {
         headers.insert(X_REQUEST_ID, id);
     }
-    forwarded(headers, session, ctx);
-    traced(headers, ctx);
+    forwarded(headers, &noted, session, ctx);
+    traced(headers, &noted, ctx);
     let Some(route) = &ctx.route else {
         return Ok(());
     };
@@ -87,18 +88,47 @@ pub(super) fn introduce(
     Ok(())
 }
 
-fn forwarded(headers: &mut HeaderMap, session: &Session, ctx: &Ctx) {
+/// Which of the fields below a request has, found in one walk: asked for by name, each name would be hashed.
+#[derive(Default)]
+struct Noted {
+    keys: bool,
+    claims: bool,
+    forwarded: bool,
+    trace: bool,
+}
+
+impl Noted {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut noted = Self::default();
+        for name in headers.keys() {
+            if name.as_str().starts_with("x-forwarded-") {
+                noted.forwarded = true;
+            }
+            noted.keys |= KEYS.contains(name);
+            noted.claims |= CLAIMS.contains(name);
+            noted.trace |= [TRACEPARENT, TRACESTATE].contains(name);
+        }
+        noted
+    }
+}
+
+fn forwarded(headers: &mut HeaderMap, noted: &Noted, session: &Session, ctx: &Ctx) {
     if let Some(from) = session.client_text() {
         // Whom the connection is from: who that speaks for stands before it.
-        let chain = chain(headers, from);
+        let chain = match noted.forwarded {
+            true => chain(headers, from),
+            false => from.clone(),
+        };
         headers.insert(X_FORWARDED_FOR, chain);
     }
-    if !ctx.behind_proxy {
+    if !ctx.behind_proxy && noted.claims {
         for name in &CLAIMS {
             headers.remove(name);
         }
     }
-    let kept = |headers: &HeaderMap, name| ctx.behind_proxy && headers.contains_key(name);
+    let kept = |headers: &HeaderMap, name| {
+        ctx.behind_proxy && noted.forwarded && headers.contains_key(name)
+    };
     if !kept(headers, X_FORWARDED_PROTO) {
         let scheme = match session.is_tls() {
             true => "https",
@@ -138,17 +168,25 @@ fn chain(headers: &HeaderMap, last: &HeaderValue) -> HeaderValue {
     HeaderValue::from_maybe_shared(bytes::Bytes::from(known)).unwrap_or_else(|_| last.clone())
 }
 
-fn traced(headers: &mut HeaderMap, ctx: &mut Ctx) {
+fn traced(headers: &mut HeaderMap, noted: &Noted, ctx: &mut Ctx) {
     // Every attempt and every copy belongs to one trace.
     let ids = || {
         *ctx.trace_ids
             .get_or_insert_with(|| (fastrand::u128(..), fastrand::u64(..)))
     };
-    let values = headers.get_all(TRACEPARENT).iter();
-    if let Trace::Begun(_, value) = trace(values.map(HeaderValue::as_bytes), ids)
+    let begun = match noted.trace {
+        true => {
+            let values = headers.get_all(TRACEPARENT).iter();
+            trace(values.map(HeaderValue::as_bytes), ids)
+        }
+        false => trace([], ids),
+    };
+    if let Trace::Begun(_, value) = begun
         && let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(value))
     {
         headers.insert(TRACEPARENT, value);
-        headers.remove(TRACESTATE);
+        if noted.trace {
+            headers.remove(TRACESTATE);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The corridor: takes each request through the rooms.
 //!
 //! `admission` asks who it is and what their limits leave · `edge` finds the route and gives answers that it has itself ·
-//! `model_api` understands, looks up and sends on (`intake` reads the body) · `pass` streams everything else through ·
+//! `model_api` understands, looks up and sends on (`intake` takes the body in, `read` reads it) · `pass` streams everything else through ·
 //! `upgrade` joins connections that leave HTTP · `dispatch` finds a peer (`wait`), asks it (`attempt`; `introduce` says for
 //! whom) and tries again elsewhere · `mirror` sends copies · `relay` carries the answer to the client · `report` tells the
 //! pool how its peers did · `tee` meters it and fills the cache · `respond` writes answers of our own · `finish` logs and
@@ -21,6 +21,7 @@ mod mirror;
 mod model_api;
 mod models;
 mod pass;
+mod read;
 mod relay;
 mod report;
 mod respond;
@@ -34,6 +35,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use self::ctx::Ctx;
+use self::read::Familiar;
 use self::stop::Stop;
 use crate::exchange::Client;
 use crate::front::{Handler, Rules, Session};
@@ -44,12 +46,17 @@ use crate::state::Live;
 pub struct Proxy {
     live: Arc<Live>,
     client: Arc<Client>,
+    familiar: Familiar,
 }
 
 impl Proxy {
     /// A proxy that follows `live` and reaches peers through `client`.
     pub fn new(live: Arc<Live>, client: Arc<Client>) -> Self {
-        Self { live, client }
+        Self {
+            live,
+            client,
+            familiar: Familiar::default(),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::cached::{self, Looked};
 use super::ctx::Ctx;
 use super::dispatch::{Outgoing, Upload};
 use super::edge::{self, Way, find_route};
+use super::read::Read;
 use super::stop::Stop;
 use super::tee::{Learn, Tee};
 use super::upgrade::is_upgrade;
@@ -19,7 +20,6 @@ use crate::balance::Demand;
 use crate::front::Session;
 use crate::llm::Endpoint;
 use crate::llm::error::ApiError;
-use crate::llm::request::RequestView;
 use crate::metrics::events;
 
 impl Proxy {
@@ -50,10 +50,16 @@ impl Proxy {
         endpoint: Endpoint,
     ) -> Result<(), Stop> {
         let body = intake::read(session, ctx, edge::largest_body(session, ctx)).await?;
-        let view = parse(endpoint, &body).await;
-        let model = view.as_ref().and_then(|view| view.model.as_deref());
+        let familiar = self.familiar.get(endpoint, &body);
+        let again = familiar.is_some();
+        let read = match familiar {
+            Some(read) => Some(read),
+            None => parse(endpoint, &body).await.map(Arc::new),
+        };
+        let view = read.as_ref().map(|read| &read.view);
+        let model = view.and_then(|view| view.model.as_deref());
         ctx.record.model = model.map(str::to_owned);
-        ctx.record.stream = view.as_ref().is_some_and(|view| view.stream);
+        ctx.record.stream = view.is_some_and(|view| view.stream);
         let (route, pool) = match find_route(session, ctx, model)? {
             Way::Peer(route, pool) => (route, pool),
             Way::Here(route) => return edge::answer(session, ctx, &route).await,
@@ -62,17 +68,15 @@ impl Proxy {
             return Err(ApiError::body_too_large(cap).into());
         }
 
-        let text_bytes = view
-            .as_ref()
-            .map_or(body.len() as u64, |view| view.prompt_text_bytes);
-        let non_ascii_bytes = view.as_ref().map_or(0, |view| view.non_ascii_bytes);
+        let text_bytes = view.map_or(body.len() as u64, |view| view.prompt_text_bytes);
+        let non_ascii_bytes = view.map_or(0, |view| view.non_ascii_bytes);
         let model = model.unwrap_or_default().to_owned();
         let estimator = pool.balance.estimator();
         let prompt_tokens = estimator.prompt_tokens(&model, text_bytes, non_ascii_bytes);
         let output_tokens = match endpoint {
             Endpoint::Embeddings => 0,
             _ => {
-                let most = view.as_ref().and_then(|view| view.max_output_tokens);
+                let most = view.and_then(|view| view.max_output_tokens);
                 estimator.output_tokens(&model, prompt_tokens, most)
             }
         };
@@ -85,11 +89,14 @@ impl Proxy {
             },
         )?;
         let mut fill = None;
-        let text_only = view.as_ref().is_some_and(|view| !view.has_images);
-        if let Some(view) = &view {
-            match cached::look_up(session, ctx, endpoint, view, &route).await {
+        let text_only = view.is_some_and(|view| !view.has_images);
+        if let Some(read) = &read {
+            match cached::look_up(session, ctx, endpoint, read, &route).await {
                 Ok(Looked::Miss(filled)) => fill = filled,
                 ended => {
+                    if !again && ctx.record.cache_status == Some("HIT") {
+                        self.familiar.keep(endpoint, &body);
+                    }
                     // Nothing went to a peer.
                     if let Some(mut reservation) = reservation {
                         reservation.answered_here();
@@ -99,7 +106,7 @@ impl Proxy {
             }
         }
         // Several times as large as the body, and the answer may take minutes.
-        drop(view);
+        drop(read);
 
         let outgoing = Outgoing {
             demand: Demand {
@@ -161,12 +168,12 @@ impl Proxy {
 const MOST_READ_INLINE: usize = 256 * 1024;
 
 /// A body that we do not understand is for the peer to refuse in its own words.
-async fn parse(endpoint: Endpoint, body: &Bytes) -> Option<RequestView> {
+async fn parse(endpoint: Endpoint, body: &Bytes) -> Option<Read> {
     if body.len() <= MOST_READ_INLINE {
-        return RequestView::parse(endpoint, body).ok();
+        return Read::of(endpoint, body);
     }
     let body = body.clone();
-    let parsed = tokio::task::spawn_blocking(move || RequestView::parse(endpoint, &body).ok());
+    let parsed = tokio::task::spawn_blocking(move || Read::of(endpoint, &body));
     parsed.await.ok().flatten()
 }
 

@@ -11,7 +11,7 @@ use super::listeners::listeners;
 use super::snapshot::{Pool, RouteLive, Snapshot};
 use crate::admit::{KeyTable, Limiter, Queue};
 use crate::balance;
-use crate::cache::{Cache, Embedder};
+use crate::cache::{Cache, Embedder, Store};
 use crate::config::model::{self, AccessLogTo, Config, LogFormat};
 use crate::exchange::Reach;
 use crate::metrics::access_log::{AccessLog, Format};
@@ -31,8 +31,9 @@ pub(super) fn build(config: Config, old: Option<&Snapshot>, now: Instant) -> io:
     let access_log = access_log(&config.access_log, old)?;
     let error_log = error_log(&config.error_log)?;
     let listeners = listeners(&config, SystemTime::now())?;
-    let caches = caches(&config, old)?;
     let reaches = reaches(&config)?;
+    // The last that may fail: a new cache takes the open store of an old one over.
+    let caches = caches(&config, old)?;
     let limiter = match old {
         Some(old) => Limiter::reconfigured(&old.limiter, &config.limits),
         None => Limiter::new(&config.limits),
@@ -170,11 +171,25 @@ fn caches(config: &Config, old: Option<&Snapshot>) -> io::Result<HashMap<String,
                 .filter(|cache| cache.config() == conf);
             let cache = match kept {
                 Some(cache) => Arc::clone(cache),
-                None => Arc::new(Cache::new(conf, embedder(conf, &mut embedders))?),
+                None => {
+                    let store = opened_store(conf, old);
+                    Arc::new(Cache::with_store(
+                        conf,
+                        embedder(conf, &mut embedders),
+                        store,
+                    )?)
+                }
             };
             Ok((conf.name.clone(), cache))
         })
         .collect()
+}
+
+/// The file that one of the old caches has open, if this one is to use the same.
+fn opened_store(conf: &model::Cache, old: Option<&Snapshot>) -> Option<Arc<Store>> {
+    let wanted = conf.store.as_ref()?;
+    let mut stores = old?.caches.values().filter_map(|cache| cache.store());
+    stores.find(|store| store.path() == wanted.path).cloned()
 }
 
 /// One embedder serves all caches that name the same model in the same way.

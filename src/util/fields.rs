@@ -3,6 +3,8 @@
 use std::fmt::{self, Write};
 use std::ops::Range;
 
+use super::decimal;
+
 /// Fields with fixed names, in order; one that is given again keeps its place and takes the later value.
 #[derive(Debug, Default)]
 pub struct Fields {
@@ -34,23 +36,17 @@ impl Fields {
         self.place(name, start);
     }
 
+    /// `set` with what `put` appends.
+    pub fn with(&mut self, name: &'static str, put: impl FnOnce(&mut String)) {
+        let start = self.values.len();
+        put(&mut self.values);
+        self.place(name, start);
+    }
+
     /// `set` with a number.
     pub fn number(&mut self, name: &'static str, value: u64) {
         let start = self.values.len();
-        let mut digits = [0_u8; 20];
-        let mut at = digits.len();
-        let mut left = value;
-        loop {
-            at -= 1;
-            digits[at] = b'0' + (left % 10) as u8;
-            left /= 10;
-            if left == 0 {
-                break;
-            }
-        }
-        // Digits are text.
-        self.values
-            .push_str(std::str::from_utf8(&digits[at..]).unwrap_or_default());
+        decimal::push(value, &mut self.values);
         self.keep(name, start);
     }
 
@@ -68,6 +64,11 @@ impl Fields {
             Some(place) => place.1 = range,
             None => self.places.push((name, range)),
         }
+    }
+
+    /// Bytes that they take on the wire, roughly.
+    pub fn size(&self) -> usize {
+        self.values.len() + 32 * self.places.len()
     }
 
     /// Whether a field has this name, which is in lower case.

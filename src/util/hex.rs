@@ -2,10 +2,17 @@
 
 /// Appends the last `digits` digits of `id`, in lower case.
 pub fn push(id: u128, digits: u32, text: &mut String) {
-    for place in (0..digits).rev() {
-        let digit = (id >> (4 * place)) & 15;
-        text.push(char::from(b"0123456789abcdef"[digit as usize]));
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut all = [0; 32];
+    for (pair, byte) in all.chunks_exact_mut(2).zip(id.to_be_bytes()) {
+        pair.copy_from_slice(&[
+            DIGITS[usize::from(byte >> 4)],
+            DIGITS[usize::from(byte & 15)],
+        ]);
     }
+    let skipped = all.len().saturating_sub(digits as usize);
+    // Digits are text.
+    text.push_str(std::str::from_utf8(&all[skipped..]).unwrap_or_default());
 }
 
 #[cfg(test)]

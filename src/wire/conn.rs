@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use pingora::protocols::Stream;
-use pingora::time::timeout;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+
+use super::alarm::{Alarm, within};
 
 /// What a connection runs on: TCP or TLS.
 pub type Io = Stream;
@@ -34,6 +35,8 @@ pub struct Conn {
     /// How many of them are written.
     gone: usize,
     read_size: usize,
+    /// Of whoever waits for what comes; kept here while nobody does.
+    pub alarm: Alarm,
 }
 
 impl Conn {
@@ -45,6 +48,7 @@ impl Conn {
             outbox: Vec::new(),
             gone: 0,
             read_size: FIRST_READ,
+            alarm: Alarm::default(),
         }
     }
 
@@ -90,13 +94,13 @@ impl Conn {
     /// May be dropped and called again.
     pub async fn flush(&mut self, limit: Duration) -> io::Result<()> {
         while self.gone < self.outbox.len() {
-            let written = timeout(limit, self.io.write(&self.outbox[self.gone..])).await;
+            let written = within(limit, self.io.write(&self.outbox[self.gone..])).await;
             match written.map_err(stalled)?? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
                 written => self.gone += written,
             }
         }
-        timeout(limit, self.io.flush()).await.map_err(stalled)??;
+        within(limit, self.io.flush()).await.map_err(stalled)??;
         self.tidy();
         Ok(())
     }
@@ -104,6 +108,7 @@ impl Conn {
     /// Writes the outbox, `part` and `tail`, in as few system calls as it takes.
     pub async fn send(&mut self, mut part: Bytes, tail: &[u8], limit: Duration) -> io::Result<()> {
         if part.len() <= MOST_COPIED {
+            self.outbox.reserve(part.len() + tail.len());
             self.outbox.extend_from_slice(&part);
             self.outbox.extend_from_slice(tail);
             return self.flush(limit).await;
@@ -115,6 +120,14 @@ impl Conn {
         write(io, &mut all, limit).await?;
         self.tidy();
         Ok(())
+    }
+
+    /// How many bytes of a part of this length [`Conn::send`] copies behind what waits, with the framing around them.
+    pub fn copied(length: usize) -> usize {
+        match length {
+            ..=MOST_COPIED => length + 16,
+            _ => 0,
+        }
     }
 
     fn tidy(&mut self) {
@@ -158,12 +171,12 @@ fn stalled<T>(_: T) -> io::Error {
 /// Writes all of `bytes`; whenever some of it has gone, `limit` begins anew.
 async fn write(io: &mut Io, bytes: &mut impl Buf, limit: Duration) -> io::Result<()> {
     while bytes.has_remaining() {
-        let written = timeout(limit, io.write_buf(bytes))
+        let written = within(limit, io.write_buf(bytes))
             .await
             .map_err(stalled)??;
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
     }
-    timeout(limit, io.flush()).await.map_err(stalled)?
+    within(limit, io.flush()).await.map_err(stalled)?
 }

@@ -4,6 +4,7 @@
 //! differently is refused (RFC 9112, sections 3, 6 and 11.2). Nothing here waits but [`Conn`], and nothing knows who is
 //! at the other end.
 
+mod alarm;
 mod body;
 mod conn;
 mod framing;
@@ -12,13 +13,14 @@ mod trailers;
 mod tunnel;
 mod write;
 
+pub use alarm::{Alarm, Late, within};
 pub use body::{Decoded, Decoder};
 pub use conn::{Conn, Io};
 pub use framing::{Framing, connection_says, one_length, request_framing, response_framing};
 pub use head::{HeadLimits, parse_request, parse_response};
 pub use trailers::keep_trailers;
 pub use tunnel::tunnel;
-pub use write::{chunk_start, field, last_chunk, request_head, response_head, status_line};
+pub use write::{FIELD, chunk_start, field, last_chunk, request_head, response_head, status_line};
 
 use std::fmt;
 

@@ -4,10 +4,9 @@ use std::io;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use pingora::time::timeout;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
-use super::{Conn, Io};
+use super::{Conn, Io, within};
 
 /// Bytes that one direction holds.
 const ROOM: usize = 16 * 1024;
@@ -32,7 +31,7 @@ pub async fn tunnel(client: Conn, peer: Conn, idle: Duration) -> (u64, u64) {
                 moved = down.step() => moved,
             }
         };
-        if !matches!(timeout(idle, step).await, Ok(Ok(()))) {
+        if !matches!(within(idle, step).await, Ok(Ok(()))) {
             break;
         }
     }

@@ -6,14 +6,16 @@ use pingora::http::{RequestHeader, ResponseHeader};
 
 /// Ends a chunked body without trailers.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+/// What a field takes, roughly, in bytes.
+pub const FIELD: usize = 48;
 
-/// Writes a request head, with its target in origin form.
-pub fn request_head(head: &RequestHeader, out: &mut Vec<u8>) {
+/// Writes a request head, with its target in origin form, into a buffer with `room` for what follows it, in bytes.
+pub fn request_head(head: &RequestHeader, room: usize, out: &mut Vec<u8>) {
     let target = head
         .uri
         .path_and_query()
         .map_or("/", |target| target.as_str());
-    out.reserve(target.len() + 32 + 48 * head.headers.len());
+    out.reserve(target.len() + 32 + FIELD * head.headers.len() + room);
     out.extend_from_slice(head.method.as_str().as_bytes());
     out.push(b' ');
     if target.starts_with('?') {
@@ -28,7 +30,6 @@ pub fn request_head(head: &RequestHeader, out: &mut Vec<u8>) {
 /// Begins a response head, as HTTP/1.1 whatever the client speaks (RFC 9110, 2.5): the status line and those fields whose
 /// names `kept` accepts. What is still to come are further fields and an empty line.
 pub fn response_head(head: &ResponseHeader, kept: impl Fn(&HeaderName) -> bool, out: &mut Vec<u8>) {
-    out.reserve(256 + 48 * head.headers.len());
     status_line(
         head.status.as_str(),
         head.get_reason_phrase().unwrap_or_default(),
@@ -109,7 +110,7 @@ mod tests {
         head.append_header("x", "1").expect("valid");
         head.append_header("x", "2").expect("valid");
         let mut out = Vec::new();
-        request_head(&head, &mut out);
+        request_head(&head, 0, &mut out);
         assert_eq!(out, b"GET /a?b HTTP/1.1\r\nhost: h\r\nx: 1\r\nx: 2\r\n\r\n");
     }
 }

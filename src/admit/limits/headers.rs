@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::util::decimal;
 use crate::util::fields::Fields;
 
 /// Where one bucket stands.
@@ -30,15 +31,16 @@ impl RateHeaders {
         if let Some(standing) = self.requests {
             own.number("x-ratelimit-limit-requests", standing.limit);
             own.number("x-ratelimit-remaining-requests", standing.remaining);
-            own.set(
-                "x-ratelimit-reset-requests",
-                &openai_duration(standing.reset),
-            );
+            own.with("x-ratelimit-reset-requests", |text| {
+                write_duration(standing.reset, text);
+            });
         }
         if let Some(standing) = self.tokens {
             own.number("x-ratelimit-limit-tokens", standing.limit);
             own.number("x-ratelimit-remaining-tokens", standing.remaining);
-            own.set("x-ratelimit-reset-tokens", &openai_duration(standing.reset));
+            own.with("x-ratelimit-reset-tokens", |text| {
+                write_duration(standing.reset, text);
+            });
         }
     }
 
@@ -80,30 +82,37 @@ fn millis_up(duration: Duration) -> u64 {
 /// The form OpenAI writes durations in: `0s`, `120ms`, `1s`, `8.64s`, `6m0s`, `1h0m0s`. Rounded up to milliseconds.
 #[must_use]
 pub fn openai_duration(duration: Duration) -> String {
+    let mut text = String::with_capacity(24);
+    write_duration(duration, &mut text);
+    text
+}
+
+fn write_duration(duration: Duration, text: &mut String) {
     let millis = millis_up(duration);
     if (1..1000).contains(&millis) {
-        return millis.to_string() + "ms";
+        decimal::push(millis, text);
+        return text.push_str("ms");
     }
     let (seconds, part) = (millis / 1000, millis % 1000);
     let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-    let mut text = String::with_capacity(24);
     if hours > 0 {
-        text += &hours.to_string();
+        decimal::push(hours, text);
         text.push('h');
     }
     if hours > 0 || minutes > 0 {
-        text += &minutes.to_string();
+        decimal::push(minutes, text);
         text.push('m');
     }
-    text += &(seconds % 60).to_string();
+    decimal::push(seconds % 60, text);
     if part > 0 {
-        // A thousand more keeps the zeros in front.
-        let digits = (1000 + part).to_string();
         text.push('.');
-        text += digits[1..].trim_end_matches('0');
+        // A thousand more keeps the zeros in front.
+        let dot = text.len();
+        decimal::push(1000 + part, text);
+        text.remove(dot);
+        text.truncate(text.trim_end_matches('0').len());
     }
     text.push('s');
-    text
 }
 
 #[cfg(test)]

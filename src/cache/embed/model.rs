@@ -1,138 +1,143 @@
-//! A sentence model in a directory, run by ONNX Runtime through `fastembed`.
-//!
-//! The library is opened by its path before anything else touches `ort`, which would otherwise look for one by itself and
-//! panic without. A process has one library: the first one opened serves all models.
+//! A sentence model run by ONNX Runtime through `fastembed`.
 
-use std::env;
-use std::fmt;
+use std::borrow::Cow;
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
 
 use fastembed::{
-    InitOptionsUserDefined, Pooling, TextEmbedding, TokenizerFiles, UserDefinedEmbeddingModel,
+    InitOptionsUserDefined, SingleBatchOutput, TextEmbedding, TokenizerFiles,
+    UserDefinedEmbeddingModel,
 };
 
-use super::Model;
-use crate::config::model::Embedder as Config;
+use super::folder::{Files, Folder};
+use super::library::Library;
+use super::pooling::{Output, pooled};
+use super::{Loaded, Model};
 
-/// Wordpieces that are read of a text.
-const MAX_LENGTH: usize = 256;
+/// Changed whenever the same files would give another vector.
+const VERSION: &[u8] = b"tollgate-embedder-1";
 
-const LIBRARY: &str = "libonnxruntime.so";
+/// The name of an output that is a whole text's vector already, as sentence-transformers exports it.
+const WHOLE: &str = "sentence_embedding";
 
-/// Why an embedder cannot be started.
-#[derive(Debug)]
-pub enum EmbedError {
-    /// A file of the model cannot be read.
-    Model(PathBuf, io::Error),
-    /// ONNX Runtime's library cannot be read.
-    Library(PathBuf, io::Error),
-    /// A thread cannot be started.
-    Thread(io::Error),
+/// The name of the vectors of tokens. Where it is not, the first output is taken.
+const TOKENS: &str = "last_hidden_state";
+
+/// A session and what is done around it.
+struct Sentences {
+    session: TextEmbedding,
+    folder: Folder,
 }
 
-impl fmt::Display for EmbedError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Model(path, error) => {
-                write!(
-                    f,
-                    "embedding model: {}: {error} (scripts/setup-embedder makes the directory)",
-                    path.display()
-                )
-            }
-            Self::Library(path, error) => write!(
-                f,
-                "ONNX Runtime: {}: {error} (name libonnxruntime with `library` or ORT_DYLIB_PATH)",
-                path.display()
-            ),
-            Self::Thread(error) => write!(f, "embedding thread: {error}"),
-        }
+/// Loads a model and works its id out.
+pub(super) fn load(folder: &Folder, library: &Library) -> Result<Loaded, String> {
+    library.open()?;
+    let files = &folder.files;
+    let graph = read(&files.graph)?;
+    let tokenizer = tokenizer_files(files)?;
+    let mut id = blake3::Hasher::new_derive_key("tollgate embedder");
+    let mut part = |bytes: &[u8]| {
+        id.update(blake3::hash(bytes).as_bytes());
+    };
+    part(VERSION);
+    part(&graph);
+    part(&tokenizer.tokenizer_file);
+    part(&tokenizer.tokenizer_config_file);
+    part(&tokenizer.special_tokens_map_file);
+    part(format!("{:?}", folder.pooling).as_bytes());
+    part(folder.prefix.as_bytes());
+    part(&folder.max_tokens.to_le_bytes());
+
+    let mut model = UserDefinedEmbeddingModel::new(graph, tokenizer);
+    if let Some(path) = &files.weights {
+        let weights = read(path)?;
+        part(&weights);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        model = model.with_external_initializer(name.into_owned(), weights);
+    }
+    let options = InitOptionsUserDefined::new()
+        .with_max_length(folder.max_tokens)
+        .with_intra_threads(1);
+    let session = TextEmbedding::try_new_from_user_defined(model, options)
+        .map_err(|error| format!("{}: {error}", files.folder.display()))?;
+    Ok(Loaded {
+        model: Box::new(Sentences {
+            session,
+            folder: folder.clone(),
+        }),
+        id: id.finalize().into(),
+    })
+}
+
+/// The tokenizer of a model; what only some models have may be missing.
+pub(in crate::cache) fn tokenizer_files(files: &Files) -> Result<TokenizerFiles, String> {
+    let need = |name: &str| read(&files.folder.join(name));
+    let may = |name: &str| match fs::read(files.folder.join(name)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(b"{}".to_vec()),
+        read => read.map_err(|error| format!("{name}: {error}")),
+    };
+    Ok(TokenizerFiles {
+        tokenizer_file: need("tokenizer.json")?,
+        config_file: may("config.json")?,
+        special_tokens_map_file: may("special_tokens_map.json")?,
+        tokenizer_config_file: need("tokenizer_config.json")?,
+    })
+}
+
+fn read(path: &std::path::Path) -> Result<Vec<u8>, String> {
+    fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+impl Model for Sentences {
+    fn embed(&mut self, texts: &[&str]) -> Result<Vec<Vec<f32>>, String> {
+        let prefix = &self.folder.prefix;
+        let texts: Vec<Cow<'_, str>> = texts
+            .iter()
+            .map(|text| match prefix.is_empty() {
+                true => Cow::Borrowed(*text),
+                false => Cow::Owned(format!("{prefix}{text}")),
+            })
+            .collect();
+        let output = self
+            .session
+            .transform(&texts, Some(texts.len()))
+            .map_err(|error| error.to_string())?;
+        let vectors = output
+            .into_raw()
+            .iter()
+            .map(|batch| self.vectors(batch))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(vectors.into_iter().flatten().collect())
     }
 }
 
-impl std::error::Error for EmbedError {}
-
-/// Where a model's files are. All of them can be opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Files {
-    folder: PathBuf,
-    library: PathBuf,
-}
-
-impl Files {
-    pub(super) fn find(config: &Config) -> Result<Self, EmbedError> {
-        let folder = config.path.clone();
-        for name in [
-            "model.onnx",
-            "tokenizer.json",
-            "config.json",
-            "special_tokens_map.json",
-            "tokenizer_config.json",
-        ] {
-            let path = folder.join(name);
-            readable(&path).map_err(|error| EmbedError::Model(path, error))?;
+impl Sentences {
+    fn vectors(&self, batch: &SingleBatchOutput) -> Result<Vec<Vec<f32>>, String> {
+        let named = |wanted: &str| batch.outputs.iter().find(|(name, _)| name == wanted);
+        let (name, tensor) = named(WHOLE)
+            .or_else(|| named(TOKENS))
+            .or(batch.outputs.first())
+            .ok_or("the model has no output")?;
+        let (shape, data) = tensor
+            .try_extract_tensor::<f32>()
+            .map_err(|error| format!("output {name}: {error}"))?;
+        let shape: &[i64] = shape;
+        if let (Some(inside), 3) = (&self.folder.inside, shape.len()) {
+            return Err(format!(
+                "modules.json has a {inside} after the pooling, and the graph has no output `{WHOLE}` with its result"
+            ));
         }
-        let named = config.library.clone().or_else(|| {
-            env::var_os("ORT_DYLIB_PATH")
-                .filter(|v| !v.is_empty())
-                .map(Into::into)
-        });
-        let library = named.unwrap_or_else(|| folder.join(LIBRARY));
-        // A relative path would be taken from the program's own directory.
-        let whole = library
-            .canonicalize()
-            .and_then(|whole| readable(&whole).map(|()| whole));
-        match whole {
-            Ok(library) => Ok(Self { folder, library }),
-            Err(error) => Err(EmbedError::Library(library, error)),
+        if let ([_, _, components], Some(said)) = (shape, self.folder.dimensions)
+            && usize::try_from(*components) != Ok(said)
+        {
+            return Err(format!(
+                "its vectors have {components} components, and the directory says {said}"
+            ));
         }
-    }
-
-    pub(super) fn load(&self) -> Result<Box<dyn Model>, String> {
-        drop(ort::init_from(&self.library).map_err(|error| error.to_string())?);
-        let read = |name: &str| {
-            let path = self.folder.join(name);
-            fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))
-        };
-        let tokenizer = TokenizerFiles {
-            tokenizer_file: read("tokenizer.json")?,
-            config_file: read("config.json")?,
-            special_tokens_map_file: read("special_tokens_map.json")?,
-            tokenizer_config_file: read("tokenizer_config.json")?,
-        };
-        let model = UserDefinedEmbeddingModel::new(read("model.onnx")?, tokenizer)
-            .with_pooling(Pooling::Mean);
-        let options = InitOptionsUserDefined::new()
-            .with_max_length(MAX_LENGTH)
-            .with_intra_threads(1);
-        let mut model = TextEmbedding::try_new_from_user_defined(model, options)
-            .map_err(|error| format!("{}: {error}", self.folder.display()))?;
-        // The first run allocates and may find a graph that does not fit: better now than on a request.
-        Model::embed(&mut model, "ready?")?;
-        Ok(Box::new(model))
-    }
-}
-
-fn readable(path: &Path) -> io::Result<()> {
-    let meta = fs::File::open(path)?.metadata()?;
-    if meta.is_file() {
-        Ok(())
-    } else {
-        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"))
-    }
-}
-
-impl Model for TextEmbedding {
-    fn embed(&mut self, text: &str) -> Result<Vec<f32>, String> {
-        let mut vectors =
-            TextEmbedding::embed(self, [text], None).map_err(|error| error.to_string())?;
-        match vectors.pop() {
-            Some(vector) if !vector.is_empty() && vector.iter().all(|x| x.is_finite()) => {
-                Ok(vector)
-            }
-            _ => Err("the model gave no vector".into()),
-        }
+        let mask = batch
+            .attention_mask_array
+            .as_slice()
+            .ok_or("the tokens are out of order")?;
+        pooled(Output { shape, data }, mask, self.folder.pooling)
     }
 }

@@ -1,8 +1,12 @@
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use super::*;
+
+mod folders;
+pub(crate) mod onnx;
 
 /// Far enough that only a hang reaches it.
 fn patience() -> Instant {
@@ -17,16 +21,31 @@ fn config(threads: usize) -> Config {
         threads,
         pooling: None,
         prefix: None,
-        cache_bytes: 0,
+        cache_bytes: 1 << 20,
     }
 }
 
 struct Fake<F>(F);
 
-impl<F: FnMut(&str) -> Result<Vec<f32>, String>> Model for Fake<F> {
-    fn embed(&mut self, text: &str) -> Result<Vec<f32>, String> {
-        (self.0)(text)
+impl<F: FnMut(&[&str]) -> Result<Vec<Vec<f32>>, String>> Model for Fake<F> {
+    fn embed(&mut self, texts: &[&str]) -> Result<Vec<Vec<f32>>, String> {
+        (self.0)(texts)
     }
+}
+
+fn started<F>(config: &Config, embed: F) -> Embedder
+where
+    F: Fn(&[&str]) -> Result<Vec<Vec<f32>>, String> + Send + Sync + Clone + 'static,
+{
+    let load = move || {
+        Ok(Loaded {
+            model: Box::new(Fake(embed.clone())),
+            id: [1; 32],
+        })
+    };
+    let embedder = Embedder::start_with(config, Arc::new(load)).unwrap();
+    settled(&embedder);
+    embedder
 }
 
 /// An embedder around a function, loaded and ready.
@@ -34,13 +53,15 @@ pub(crate) fn fake<F>(embed: F) -> Embedder
 where
     F: Fn(&str) -> Result<Vec<f32>, String> + Send + Sync + Clone + 'static,
 {
-    let embedder = Embedder::start_with(
-        &config(1),
-        Arc::new(move || Ok(Box::new(Fake(embed.clone())))),
-    )
-    .unwrap();
-    settled(&embedder);
-    embedder
+    let tries = HashSet::from(batches::TEXTS);
+    started(&config(1), move |texts| {
+        // What the first run tries is none of the test's texts: whatever the function says of them will do.
+        let own = |text: &&str| match embed(text) {
+            Err(_) if tries.contains(text) => Ok(vec![1.0]),
+            result => result,
+        };
+        texts.iter().map(own).collect()
+    })
 }
 
 fn settled(embedder: &Embedder) -> EmbedState {
@@ -54,12 +75,24 @@ fn settled(embedder: &Embedder) -> EmbedState {
 
 /// The real model, where `TOLLGATE_MODELS` names a folder with `all-MiniLM-L6-v2`.
 pub(crate) fn real() -> Option<Embedder> {
-    let Some(folder) = std::env::var_os("TOLLGATE_MODELS") else {
-        println!("skipped: no model (TOLLGATE_MODELS is not set)");
+    named("all-MiniLM-L6-v2")
+}
+
+fn named(model: &str) -> Option<Embedder> {
+    let folder = std::env::var_os("TOLLGATE_MODELS").map(PathBuf::from);
+    let Some(path) = folder
+        .map(|folder| folder.join(model))
+        .filter(|path| path.exists())
+    else {
+        println!("skipped: TOLLGATE_MODELS names no folder with {model}");
         return None;
     };
-    let path = PathBuf::from(folder).join("all-MiniLM-L6-v2");
-    let embedder = Embedder::start(&Config { path, ..config(1) }).unwrap();
+    let config = Config {
+        path,
+        cache_bytes: 0,
+        ..config(1)
+    };
+    let embedder = Embedder::start(&config).unwrap();
     assert_eq!(settled(&embedder), EmbedState::Ready);
     Some(embedder)
 }
@@ -129,7 +162,11 @@ fn gated() -> (Embedder, mpsc::Sender<()>, mpsc::Receiver<String>) {
     let (begun, begins) = mpsc::channel();
     let gate = Arc::new(Mutex::new(gate));
     let begun = Arc::new(Mutex::new(begun));
+    let tries = HashSet::from(batches::TEXTS);
     let embedder = fake(move |text| {
+        if tries.contains(text) {
+            return Ok(vec![1.0]);
+        }
         begun
             .lock()
             .send(text.to_owned())
@@ -155,17 +192,17 @@ async fn an_answer_that_comes_too_late_is_a_timeout() {
 async fn more_texts_than_the_queue_holds_are_refused_at_once() {
     let (embedder, go, begins) = gated();
     let embedder = Arc::new(embedder);
-    let ask = |text: &'static str| {
-        let embedder = embedder.clone();
-        tokio::spawn(async move { embedder.embed(text, patience()).await })
+    let ask = |text: &str| {
+        let (embedder, text) = (embedder.clone(), text.to_owned());
+        tokio::spawn(async move { embedder.embed(&text, patience()).await })
     };
     let mut asked = vec![ask("first")];
     tokio::task::yield_now().await;
     begins.recv().unwrap();
-    for _ in 0..QUEUE_PER_THREAD {
-        asked.push(ask("next"));
+    for n in 0..QUEUE_PER_THREAD {
+        asked.push(ask(&format!("next {n}")));
     }
-    while embedder.waiting() < QUEUE_PER_THREAD {
+    while embedder.stats().waiting < QUEUE_PER_THREAD {
         tokio::task::yield_now().await;
     }
     assert_eq!(
@@ -184,7 +221,111 @@ async fn more_texts_than_the_queue_holds_are_refused_at_once() {
     for task in asked {
         assert!(task.await.unwrap().is_ok());
     }
-    assert_eq!(embedder.waiting(), 0);
+    assert_eq!(embedder.stats().waiting, 0);
+}
+
+#[tokio::test]
+async fn a_text_asked_for_many_times_at_once_is_computed_once() {
+    let (embedder, go, begins) = gated();
+    let embedder = Arc::new(embedder);
+    let ask = |text: &'static str| {
+        let embedder = embedder.clone();
+        tokio::spawn(async move { embedder.embed(text, patience()).await })
+    };
+    let asked: Vec<_> = (0..100)
+        .map(|n| ask([" same text", "same text\n"][n % 2]))
+        .collect();
+    tokio::task::yield_now().await;
+    assert_eq!(begins.recv().unwrap(), "same text");
+    go.send(()).unwrap();
+    for task in asked {
+        assert!(task.await.unwrap().is_ok());
+    }
+    // Later, too: it is remembered.
+    assert!(embedder.embed("same text", patience()).await.is_ok());
+    assert!(begins.try_recv().is_err());
+    assert_eq!(embedder.stats().remembered, 1);
+}
+
+#[tokio::test]
+async fn without_a_memory_a_text_is_computed_each_time() {
+    let (count, counted) = mpsc::channel();
+    let count = Arc::new(Mutex::new(count));
+    let forgetful = Config {
+        cache_bytes: 0,
+        ..config(1)
+    };
+    let embedder = started(&forgetful, move |texts| {
+        let sent = texts
+            .iter()
+            .try_for_each(|text| count.lock().send((*text).to_owned()));
+        sent.map_err(|error| error.to_string())?;
+        Ok(vec![vec![1.0]; texts.len()])
+    });
+    for _ in 0..3 {
+        assert!(embedder.embed("text", patience()).await.is_ok());
+    }
+    assert_eq!(counted.try_iter().filter(|text| text == "text").count(), 3);
+}
+
+#[tokio::test]
+async fn texts_that_wait_together_go_through_the_model_together_and_a_bad_one_fails_alone() {
+    let (go, gate) = mpsc::channel::<()>();
+    let (ran, runs) = mpsc::channel();
+    let (gate, ran) = (Arc::new(Mutex::new(gate)), Arc::new(Mutex::new(ran)));
+    let embedder = Arc::new(started(&config(1), move |texts| {
+        if texts.contains(&"first") {
+            ran.lock().send(0).map_err(|e| e.to_string())?;
+            gate.lock().recv().map_err(|e| e.to_string())?;
+        }
+        ran.lock().send(texts.len()).map_err(|e| e.to_string())?;
+        assert!(!texts.contains(&"bad"), "no such word");
+        Ok(texts.iter().map(|text| vec![text.len() as f32]).collect())
+    }));
+    assert!(embedder.facts().unwrap().batches);
+    let ask = |text: &'static str| {
+        let embedder = embedder.clone();
+        tokio::spawn(async move { embedder.embed(text, patience()).await })
+    };
+    let first = ask("first");
+    tokio::task::yield_now().await;
+    while runs.recv().unwrap() != 0 {}
+    let asked = ["a", "bb", "bad", "ccc"].map(ask);
+    while embedder.stats().waiting < asked.len() {
+        tokio::task::yield_now().await;
+    }
+    go.send(()).unwrap();
+    assert!(first.await.unwrap().is_ok());
+    for (task, wanted) in asked
+        .into_iter()
+        .zip([Some(1.0), Some(2.0), None, Some(3.0)])
+    {
+        let result = task.await.unwrap();
+        assert_eq!(result.ok().map(|vector| vector[0]), wanted);
+    }
+    // The one that waited, all that came meanwhile, and each alone since one of them was bad.
+    assert_eq!(runs.try_iter().collect::<Vec<_>>(), [1, 4, 1, 1, 1, 1]);
+}
+
+#[test]
+fn threads_whose_models_differ_do_not_both_serve() {
+    let id = std::sync::atomic::AtomicU8::new(0);
+    let load: Arc<Load> = Arc::new(move || {
+        let id = id.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        Ok(Loaded {
+            model: Box::new(Fake(|texts: &[&str]| Ok(vec![vec![1.0]; texts.len()]))),
+            id: [id; 32],
+        })
+    });
+    let embedder = Embedder::start_with(&config(2), load).unwrap();
+    assert_eq!(settled(&embedder), EmbedState::Ready);
+    let end = patience();
+    // The other thread has ended: this handle and one worker are left.
+    while Arc::strong_count(&embedder.shared) > 2 {
+        assert!(Instant::now() < end, "both serve");
+        thread::yield_now();
+    }
+    assert!(embedder.model_id().is_some());
 }
 
 #[test]
@@ -267,6 +408,31 @@ async fn the_real_model_gives_a_text_the_same_vector_whatever_waits_beside_it() 
     );
     assert_eq!(alone, beside.unwrap());
     assert!(other.is_ok());
+    let facts = embedder.facts().unwrap();
+    assert_eq!((facts.dimensions, facts.batches), (384, false));
+}
+
+/// `scripts/setup-embedder --float` makes one.
+#[tokio::test]
+async fn the_real_model_in_floats_takes_batches_and_agrees_with_itself() {
+    let Some(embedder) = named("all-MiniLM-L6-v2-float") else {
+        return;
+    };
+    let facts = embedder.facts().unwrap();
+    assert_eq!((facts.dimensions, facts.batches), (384, true));
+    let texts = ["How do I reset my password?", "why?", "and in floats?"];
+    let mut alone = Vec::new();
+    for text in texts {
+        alone.push(embedder.embed(text, patience()).await.unwrap());
+    }
+    let asked = texts.map(|text| embedder.embed(text, patience()));
+    let [a, b, c] = asked;
+    let (a, b, c) = tokio::join!(a, b, c);
+    for (alone, together) in alone.iter().zip([a, b, c]) {
+        let together = together.unwrap();
+        let cosine: f32 = alone.iter().zip(&*together).map(|(x, y)| x * y).sum();
+        assert!((1.0 - cosine).abs() < 1e-5, "{cosine}");
+    }
 }
 
 #[test]

@@ -69,7 +69,7 @@ impl Class {
             self.store = Store::Graph(graph_of(self.dimensions, list)?);
         }
         match &mut self.store {
-            Store::List(list) => list.push((number, vector.iter().map(|x| pack(*x)).collect())),
+            Store::List(list) => list.push((number, pack(vector).into())),
             Store::Graph(graph) => insert(graph, number, vector)?,
         }
         Ok(())
@@ -131,8 +131,7 @@ fn graph_of(dimensions: usize, list: &[(u64, Box<[i16]>)]) -> Result<Graph, Stri
     let graph = Graph::new(&options).map_err(|error| error.to_string())?;
     reserve(&graph, 2 * GRAPH_FROM)?;
     for (number, vector) in list {
-        let vector: Vec<f32> = vector.iter().map(|x| f32::from(*x) / SCALE).collect();
-        insert(&graph, *number, &vector)?;
+        insert(&graph, *number, &unpack(vector))?;
     }
     Ok(graph)
 }
@@ -151,12 +150,21 @@ fn reserve(graph: &Graph, capacity: usize) -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
+/// A vector of length 1 in half the bytes.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the value is clamped to what fits"
 )]
-fn pack(x: f32) -> i16 {
-    (x.clamp(-1.0, 1.0) * SCALE).round() as i16
+#[must_use]
+pub fn pack(vector: &[f32]) -> Vec<i16> {
+    let pack = |x: &f32| (x.clamp(-1.0, 1.0) * SCALE).round() as i16;
+    vector.iter().map(pack).collect()
+}
+
+/// The vector that was packed.
+#[must_use]
+pub fn unpack(packed: &[i16]) -> Vec<f32> {
+    packed.iter().map(|x| f32::from(*x) / SCALE).collect()
 }
 
 fn scan(list: &[(u64, Box<[i16]>)], vector: &[f32], count: usize) -> Vec<(u64, f32)> {

@@ -22,18 +22,35 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn new() -> Self {
+    /// With room for so many bytes at first.
+    pub(super) fn with_room(bytes: usize) -> Self {
         Self {
-            gathered: Vec::with_capacity(LONG),
+            gathered: Vec::with_capacity(bytes.min(GATHERED)),
             hash: None,
         }
     }
 
-    pub(super) fn finish(mut self) -> [u8; 32] {
-        match &mut self.hash {
-            Some(hash) => hash.update(&self.gathered).finalize().into(),
-            None => blake3::hash(&self.gathered).into(),
-        }
+    /// The hash of all so far; another one may begin.
+    pub(super) fn finish(&mut self) -> [u8; 32] {
+        let hash = match self.hash.take() {
+            Some(mut hash) => hash.update(&self.gathered).finalize(),
+            None => blake3::hash(&self.gathered),
+        };
+        self.gathered.clear();
+        hash.into()
+    }
+
+    /// The hash of all so far and of `end`, which is not kept.
+    pub(super) fn ending(&mut self, tag: u8, end: &[u8; 32]) -> [u8; 32] {
+        let before = self.gathered.len();
+        self.gathered.push(tag);
+        self.gathered.extend_from_slice(end);
+        let hash = match &self.hash {
+            Some(hash) => hash.clone().update(&self.gathered).finalize(),
+            None => blake3::hash(&self.gathered),
+        };
+        self.gathered.truncate(before);
+        hash.into()
     }
 
     /// Bytes whose length is known.
@@ -56,10 +73,15 @@ impl Encoder {
         hash
     }
 
+    /// A tag and a length: seven bits a byte, the lowest first, all but the last byte with the eighth bit set.
     pub(super) fn length(&mut self, tag: u8, length: usize) {
-        let mut head = [tag; 9];
-        head[1..].copy_from_slice(&(length as u64).to_le_bytes());
-        self.gathered.extend_from_slice(&head);
+        self.gathered.push(tag);
+        let mut left = length;
+        while left >= 0x80 {
+            self.gathered.push(left as u8 | 0x80);
+            left >>= 7;
+        }
+        self.gathered.push(left as u8);
     }
 
     pub(super) fn text(&mut self, text: &[u8]) {

@@ -28,7 +28,7 @@ pub(super) fn identify(
         None => credential(session.head()),
     };
     let scope = scope::partition(cache.config().scope, &caller(ctx, &credential));
-    let identity = Identity::of(&KeyParts {
+    let parts = KeyParts {
         partition: &[
             &scope,
             &asked.route.name,
@@ -39,7 +39,8 @@ pub(super) fn identify(
         ],
         body: &asked.view.body,
         question,
-    })?;
+    };
+    let identity = Identity::with(&asked.read.key()?, &parts);
     Ok(Known { identity, scope })
 }
 

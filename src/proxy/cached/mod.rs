@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ctx::Ctx;
+use super::read::Read;
 use super::stop::Stop;
 use crate::cache::{Cache, Directives, Eligible, Facts, Origin, SemanticOutcome, eligible};
 use crate::front::Session;
@@ -25,6 +26,7 @@ use identity::{Known, identify};
 struct Asked<'a> {
     endpoint: Endpoint,
     view: &'a RequestView,
+    read: &'a Read,
     route: &'a Route,
 }
 
@@ -45,9 +47,10 @@ pub(super) async fn look_up(
     session: &mut Session,
     ctx: &mut Ctx,
     endpoint: Endpoint,
-    view: &RequestView,
+    read: &Read,
     route: &Route,
 ) -> Result<Looked, Stop> {
+    let view = &read.view;
     let Some(cache) = route
         .cache
         .as_ref()
@@ -66,6 +69,7 @@ pub(super) async fn look_up(
     let asked = Asked {
         endpoint,
         view,
+        read,
         route,
     };
     let known = identify(

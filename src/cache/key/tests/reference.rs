@@ -1,4 +1,4 @@
-//! The key as it was first defined, over a tree of values: what the encoder must agree with, bit for bit.
+//! The key as it is defined, over a tree of values: what the encoder must agree with, bit for bit.
 
 use serde_json::{Map, Number, Value};
 
@@ -11,22 +11,29 @@ pub(super) fn keys(partition: &[&str], body: &Value) -> Result<([u8; 32], [u8; 3
     let texts = last_user_texts(body);
     let mut class = Encoder::new(&texts);
     class.text(VERSION);
-    class.length(b'p', partition.len());
-    for part in partition {
-        class.text(part);
-    }
     match body {
         Value::Object(fields) => class.object(fields, &IGNORED)?,
         other => class.value(other)?,
     }
-    let compat: [u8; 32] = class.hash.finalize().into();
+    let class: [u8; 32] = class.hash.finalize().into();
     let mut all = Encoder::new(&[]);
-    all.hash.update(&compat);
+    all.hash.update(&class);
     all.length(b'q', texts.len());
     for text in &texts {
         all.text(text.as_str().unwrap_or_default());
     }
-    Ok((all.hash.finalize().into(), compat))
+    let whole = all.hash.finalize().into();
+    let of = |tag, body: [u8; 32]| {
+        let mut all = Encoder::new(&[]);
+        all.length(b'p', partition.len());
+        for part in partition {
+            all.text(part);
+        }
+        all.mark(tag);
+        all.hash.update(&body);
+        all.hash.finalize().into()
+    };
+    Ok((of(b'e', whole), of(b'c', class)))
 }
 
 /// Writes values into a hash, each with a tag and a length, and a placeholder where a text is left out.
@@ -50,7 +57,12 @@ impl<'a> Encoder<'a> {
 
     fn length(&mut self, tag: u8, length: usize) {
         self.mark(tag);
-        self.hash.update(&(length as u64).to_le_bytes());
+        let mut left = length;
+        while left > 0x7f {
+            self.mark(0x80 + (left % 0x80) as u8);
+            left /= 0x80;
+        }
+        self.mark(left as u8);
     }
 
     fn text(&mut self, text: &str) {
