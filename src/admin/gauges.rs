@@ -51,6 +51,11 @@ pub(super) fn refresh(snapshot: &Snapshot, now: Instant) {
         names::CACHE_BYTES
             .with_label_values(&[name])
             .set(count(stats.bytes));
+        for (route, precision) in super::curve::precision(cache) {
+            names::CACHE_PRECISION
+                .with_label_values(&[name.as_str(), &route])
+                .set(precision);
+        }
         if cache.config().semantic.is_some() {
             let vectors = stats.index.map_or(0, |index| index.vectors as u64);
             let ready = stats.embedder == Some(EmbedState::Ready);

@@ -1,5 +1,6 @@
 //! The admin listener: `/metrics`, `/healthz`, `/readyz` and the admin API under `/api/v1`.
 
+mod curve;
 mod gauges;
 mod status;
 
@@ -60,6 +61,14 @@ impl Admin {
                 ),
             ),
             (&Method::POST, "/api/v1/reload") => self.reload().await,
+            (&Method::GET, path) if curve_of(path).is_some() => {
+                let snapshot = self.live.snapshot();
+                let cache = curve_of(path).and_then(|name| snapshot.caches.get(name));
+                match cache {
+                    Some(cache) => json(StatusCode::OK, &curve::of(cache)),
+                    None => failure(StatusCode::NOT_FOUND, "there is no such cache"),
+                }
+            }
             (_, "/healthz" | "/readyz" | "/metrics" | "/api/v1/status" | "/api/v1/reload") => {
                 failure(
                     StatusCode::METHOD_NOT_ALLOWED,
@@ -144,6 +153,11 @@ fn json(status: StatusCode, body: &Value) -> (StatusCode, &'static str, Vec<u8>)
     let mut text = serde_json::to_vec_pretty(body).unwrap_or_default();
     text.push(b'\n');
     (status, "application/json", text)
+}
+
+/// The cache whose curve is asked for.
+fn curve_of(path: &str) -> Option<&str> {
+    path.strip_prefix("/api/v1/cache/")?.strip_suffix("/curve")
 }
 
 fn failure(status: StatusCode, message: &str) -> (StatusCode, &'static str, Vec<u8>) {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::key::Identity;
+use super::verify::AnswerClass;
 
 /// What the maps by key and by id, the eviction policy and the allocator keep for an entry beside its own bytes, roughly.
 const OVERHEAD: usize = 256;
@@ -73,6 +74,8 @@ pub struct Entry {
     pub answer: Answer,
     /// Where it belongs.
     pub origin: Origin,
+    /// What its answer says.
+    pub class: AnswerClass,
 }
 
 impl Entry {
@@ -95,6 +98,7 @@ impl Entry {
             question: identity.question.clone(),
             answer: Answer { body, ..answer },
             origin,
+            class: AnswerClass::default(),
         }
     }
 

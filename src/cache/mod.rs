@@ -24,6 +24,7 @@ pub mod key;
 pub mod scope;
 pub mod semantic;
 pub mod store;
+pub mod verified;
 pub mod verify;
 
 use std::sync::Arc;
@@ -36,12 +37,14 @@ pub use entry::{Answer, Entry, Origin};
 pub use key::{BodyKey, Identity, KeyParts, Unkeyable};
 pub use scope::Caller;
 pub use store::Store;
+pub use verified::Sighting;
 
 use crate::config::model::{self, Cache as Config};
 use exact::Exact;
 use fill::Filler;
 use semantic::{IndexStats, SearchFailure, Semantic};
 use store::{StoreStats, Vector};
+use verify::Verifier;
 
 /// One cache of the configuration.
 #[derive(Debug)]
@@ -59,6 +62,8 @@ struct Meaning {
     config: model::Semantic,
     embedder: Arc<Embedder>,
     index: Arc<Semantic>,
+    /// Decides where a promise was made, and learns where one might be.
+    verifier: Option<Arc<Verifier>>,
 }
 
 /// What came of a lookup by meaning.
@@ -70,6 +75,10 @@ pub enum SemanticOutcome {
         entry: Arc<Entry>,
         /// Cosine similarity of the two questions.
         similarity: f32,
+        /// The question's vector.
+        vector: Arc<[f32]>,
+        /// It is to be asked upstream all the same, and compared.
+        check: Option<Box<Sighting>>,
     },
     /// None is near enough.
     Miss {
@@ -77,6 +86,8 @@ pub enum SemanticOutcome {
         vector: Arc<[f32]>,
         /// Similarity of the nearest answer that could have been served, if there is one.
         nearest: Option<f32>,
+        /// What could have been served, to be compared with the fresh answer.
+        sighting: Option<Box<Sighting>>,
     },
     /// It was not looked for.
     Skipped {
@@ -180,6 +191,7 @@ impl Cache {
                 config: config.clone(),
                 embedder,
                 index: Arc::new(Semantic::start(config.max_entries)?),
+                verifier: Meaning::verifier(config),
             }),
             _ => None,
         };
@@ -204,13 +216,15 @@ impl Cache {
             });
             filler = Some(sink);
         }
-        Ok(Self {
+        let cache = Self {
             config: config.clone(),
             exact,
             meaning,
             store,
             filler,
-        })
+        };
+        cache.recall();
+        Ok(cache)
     }
 
     /// What it was made from. A cache whose configuration is equal after a reload can be kept, with all it holds.
@@ -270,6 +284,10 @@ impl Cache {
             Ok(found) => found,
             Err(failure) => return skipped(Skip::Search(failure), Some(vector)),
         };
+        if let Some(verifier) = &meaning.verifier {
+            let asked = (identity, directives, question.as_str());
+            return self.verified(meaning, verifier, asked, &found, vector, now);
+        }
         let threshold = directives
             .threshold
             .map_or(meaning.config.floor(), |t| t.max(meaning.config.floor()));
@@ -285,12 +303,21 @@ impl Cache {
             }
             let similarity = neighbour.similarity.min(1.0);
             if similarity >= threshold {
-                return SemanticOutcome::Hit { entry, similarity };
+                return SemanticOutcome::Hit {
+                    entry,
+                    similarity,
+                    vector,
+                    check: None,
+                };
             }
             nearest = Some(similarity);
             break;
         }
-        SemanticOutcome::Miss { vector, nearest }
+        SemanticOutcome::Miss {
+            vector,
+            nearest,
+            sighting: None,
+        }
     }
 
     /// Stores an answer.

@@ -93,6 +93,27 @@ impl Proxy {
         if let Some(read) = &read {
             match cached::look_up(session, ctx, endpoint, read, &route).await {
                 Ok(Looked::Miss(filled)) => fill = filled,
+                Ok(Looked::Check(fill)) => {
+                    if let Some(mut reservation) = reservation {
+                        reservation.answered_here();
+                    }
+                    let demand = Demand {
+                        prompt_tokens,
+                        output_tokens,
+                        client_hash: client_hash(ctx),
+                    };
+                    let learn = Learn {
+                        pool,
+                        model,
+                        text_bytes,
+                        non_ascii_bytes,
+                        text_only,
+                        prompt_tokens,
+                    };
+                    let asked = (endpoint, body);
+                    self.check(session, ctx, &route, &demand, asked, learn, *fill);
+                    return Ok(());
+                }
                 ended => {
                     if !again && ctx.record.cache_status == Some("HIT") {
                         self.familiar.keep(endpoint, &body);

@@ -12,6 +12,7 @@
 //! share of the hits is asked upstream all the same. Nothing here does I/O, and no label crosses from one ground (whom
 //! answers are shared with, and the route) to another.
 
+pub mod answer;
 pub mod bound;
 pub mod cut;
 pub mod features;
@@ -23,6 +24,7 @@ pub mod report;
 mod verifier;
 pub mod watch;
 
+pub use answer::AnswerClass;
 pub use features::{Case, FEATURES, Near};
 pub use report::Report;
 pub use verifier::{Due, Verdict, Verifier};
