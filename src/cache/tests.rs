@@ -1,3 +1,5 @@
+mod verified;
+
 use std::path::PathBuf;
 use std::thread;
 

@@ -37,3 +37,4 @@ mod slow;
 mod smuggling;
 mod streams;
 mod upgrades;
+mod verified;
