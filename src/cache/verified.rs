@@ -231,5 +231,7 @@ fn hex(bytes: &[u8]) -> String {
 fn bytes(hex: &str) -> Option<Vec<u8>> {
     let pairs = hex.as_bytes().chunks_exact(2);
     let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    (hex.len() % 2 == 0).then(|| pairs.map(pair).collect())?
+    hex.len()
+        .is_multiple_of(2)
+        .then(|| pairs.map(pair).collect())?
 }

@@ -18,21 +18,29 @@ use crate::llm::Endpoint;
 use crate::metrics::events;
 use crate::route::Route;
 
+/// What was answered, and how to ask it again.
+pub(super) struct Answered<'a> {
+    pub(super) route: &'a Route,
+    pub(super) demand: Demand,
+    pub(super) endpoint: Endpoint,
+    pub(super) body: Bytes,
+    pub(super) learn: Learn,
+    pub(super) fill: Fill,
+}
+
 impl Proxy {
     /// Asks upstream what was answered from the cache.
-    pub(super) fn check(
-        &self,
-        session: &Session,
-        ctx: &mut Ctx,
-        route: &Route,
-        demand: &Demand,
-        asked: (Endpoint, Bytes),
-        learn: Learn,
-        fill: Fill,
-    ) {
-        let (endpoint, body) = asked;
+    pub(super) fn check(&self, session: &Session, ctx: &mut Ctx, answered: Answered<'_>) {
+        let Answered {
+            route,
+            demand,
+            endpoint,
+            body,
+            learn,
+            fill,
+        } = answered;
         let pool = learn.pool.conf.name.clone();
-        let Some((permit, pool, lease)) = place(ctx, route, &pool, demand, Some(&body)) else {
+        let Some((permit, pool, lease)) = place(ctx, route, &pool, &demand, Some(&body)) else {
             return events::cache_explored(&route.name, "skipped");
         };
         let Ok(head) = self.peer_head(session, ctx, lease.peer().label(), Some(body.len())) else {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::admission::{authenticate, client_hash, reserve};
 use super::cached::{self, Looked};
+use super::check::Answered;
 use super::ctx::Ctx;
 use super::dispatch::{Outgoing, Upload};
 use super::edge::{self, Way, find_route};
@@ -110,8 +111,15 @@ impl Proxy {
                         text_only,
                         prompt_tokens,
                     };
-                    let asked = (endpoint, body);
-                    self.check(session, ctx, &route, &demand, asked, learn, *fill);
+                    let answered = Answered {
+                        route: &route,
+                        demand,
+                        endpoint,
+                        body,
+                        learn,
+                        fill: *fill,
+                    };
+                    self.check(session, ctx, answered);
                     return Ok(());
                 }
                 ended => {
