@@ -113,6 +113,7 @@ pub fn run(path: &Path, upgrade: bool) -> Result<(), Error> {
     server.run(RunArgs {
         shutdown_signal: Box::new(shutdown_signal),
     });
+    live.close_stores(drain::STORE_LIMIT);
     live.flush_logs(drain::FLUSH_LIMIT);
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::cache::EmbedState;
+use crate::cache::store::State;
 use crate::metrics::names;
 use crate::state::Snapshot;
 
@@ -19,6 +20,11 @@ pub(super) fn refresh(snapshot: &Snapshot, now: Instant) {
         &*names::CACHE_BYTES,
         &*names::CACHE_VECTORS,
         &*names::EMBEDDER_READY,
+        &*names::CACHE_STORE_READY,
+        &*names::CACHE_STORE_BYTES,
+        &*names::CACHE_STORE_WAITING,
+        &*names::CACHE_STORE_LOST,
+        &*names::CACHE_STORE_DAMAGED,
     ] {
         gauge.reset();
     }
@@ -55,6 +61,18 @@ pub(super) fn refresh(snapshot: &Snapshot, now: Instant) {
             names::CACHE_PRECISION
                 .with_label_values(&[name.as_str(), &route])
                 .set(precision);
+        }
+        if let Some(store) = &stats.store {
+            let ready = u64::from(store.state == State::Ready);
+            for (gauge, value) in [
+                (&*names::CACHE_STORE_READY, ready),
+                (&*names::CACHE_STORE_BYTES, store.bytes),
+                (&*names::CACHE_STORE_WAITING, store.waiting_bytes),
+                (&*names::CACHE_STORE_LOST, store.lost),
+                (&*names::CACHE_STORE_DAMAGED, store.damaged),
+            ] {
+                gauge.with_label_values(&[name]).set(count(value));
+            }
         }
         if cache.config().semantic.is_some() {
             let vectors = stats.index.map_or(0, |index| index.vectors as u64);

@@ -5,6 +5,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::cache::EmbedState;
+use crate::cache::store::State;
 use crate::metrics::events;
 use crate::state::{Live, Pool};
 
@@ -28,6 +29,22 @@ pub(super) fn of(live: &Live, draining: bool, now: Instant) -> Value {
         .map(|(name, cache)| {
             let stats = cache.stats();
             let mut view = json!({ "entries": stats.entries, "bytes": stats.bytes });
+            if let Some(store) = &stats.store {
+                view["store"] = json!({
+                    "state": store.state.name(),
+                    "error": match &store.state {
+                        State::Failed(why) => Some(why),
+                        _ => None,
+                    },
+                    "bytes": store.bytes,
+                    "max_bytes": store.max_bytes,
+                    "filled": store.filled,
+                    "waiting_bytes": store.waiting_bytes,
+                    "written": store.written,
+                    "lost": store.lost,
+                    "damaged": store.damaged,
+                });
+            }
             if cache.config().semantic.is_some() {
                 view["vectors"] = json!(stats.index.map_or(0, |index| index.vectors));
                 view["embedder"] = json!(match stats.embedder {

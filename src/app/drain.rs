@@ -22,6 +22,8 @@ const LINGER: Duration = Duration::from_secs(2);
 const TAIL: Duration = Duration::from_secs(5);
 /// A disk that hangs delays the end by this much at most.
 pub(super) const FLUSH_LIMIT: Duration = Duration::from_secs(2);
+/// A cache's disk delays the end by this much at most: an index of a million questions is a gigabyte to write.
+pub(super) const STORE_LIMIT: Duration = Duration::from_secs(20);
 /// How often running requests are counted while draining.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Requests that were accepted just before the listeners closed get this long to show up in the count.
@@ -105,6 +107,11 @@ impl ShutdownSignalWatch for Watch {
         self.draining.store(true, Ordering::Release);
         let (live, grace) = (Arc::clone(&self.live), self.grace);
         let crowd = Arc::clone(&self.crowd);
+        if spared > 0 {
+            // The successor waits for the files of the caches.
+            let live = Arc::clone(&live);
+            tokio::task::spawn_blocking(move || live.close_stores(STORE_LIMIT));
+        }
         log::info!(
             "draining: {} requests running, at most {grace:?}",
             events::in_flight()
@@ -138,7 +145,11 @@ impl ShutdownSignalWatch for Watch {
                 0 => log::info!("drained"),
                 cut => log::warn!("{cut} requests are cut off"),
             }
-            let _ = tokio::task::spawn_blocking(move || live.flush_logs(FLUSH_LIMIT)).await;
+            let flush = move || {
+                live.close_stores(STORE_LIMIT);
+                live.flush_logs(FLUSH_LIMIT);
+            };
+            let _ = tokio::task::spawn_blocking(flush).await;
             std::process::exit(0);
         });
         ShutdownSignal::GracefulTerminate

@@ -3,8 +3,7 @@
 //! The vector sees the last user text only, so whatever else makes up the turn must be absent, and the text must be one
 //! that the model reads whole: two long prompts with the same beginning look alike to it.
 
-/// Fewest words of a question.
-const MIN_WORDS: usize = 1;
+use super::guard::unspaced;
 
 /// Most wordpieces of a question, the model's own two marks left out.
 const MAX_PIECES: usize = 254;
@@ -30,6 +29,15 @@ pub struct Facts<'a> {
     pub media: bool,
     /// Whether log probabilities are asked for.
     pub logprobs: bool,
+}
+
+/// What the operator set.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bounds {
+    /// Fewest words of a question.
+    pub min_words: usize,
+    /// Highest sampling temperature; one that is not named counts as 1.
+    pub max_temperature: f64,
 }
 
 /// Whether a request may be answered by meaning.
@@ -81,7 +89,7 @@ impl Ineligible {
 
 /// Decides whether a request may be answered by meaning.
 #[must_use]
-pub fn eligible(facts: &Facts<'_>, max_temperature: f64) -> Eligible {
+pub fn eligible(facts: &Facts<'_>, bounds: Bounds) -> Eligible {
     let Some(question) = facts.question else {
         return Eligible::No(Ineligible::NoQuestion);
     };
@@ -94,9 +102,9 @@ pub fn eligible(facts: &Facts<'_>, max_temperature: f64) -> Eligible {
         Ineligible::Logprobs
     } else if facts.n.unwrap_or(1) != 1 {
         Ineligible::SeveralAnswers
-    } else if temperature > max_temperature || temperature.is_nan() {
+    } else if temperature > bounds.max_temperature || temperature.is_nan() {
         Ineligible::Temperature
-    } else if words(question) < MIN_WORDS {
+    } else if words(question) < bounds.min_words.max(1) {
         Ineligible::TooShort
     } else if pieces(question) > MAX_PIECES {
         Ineligible::TooLong
@@ -106,10 +114,14 @@ pub fn eligible(facts: &Facts<'_>, max_temperature: f64) -> Eligible {
     Eligible::No(reason)
 }
 
+/// Words of a text. In scripts without spaces, two characters make one.
 fn words(text: &str) -> usize {
-    text.split_whitespace()
+    let dense = text.chars().filter(|c| unspaced(*c)).count();
+    let apart = text
+        .split(|c: char| c.is_whitespace() || unspaced(c))
         .filter(|word| word.chars().any(char::is_alphanumeric))
-        .count()
+        .count();
+    apart + dense.div_ceil(2)
 }
 
 /// Wordpieces of a text, rather too many than too few: one for each four letters begun of an ASCII word, one for each
@@ -144,8 +156,15 @@ mod tests {
         logprobs: false,
     };
 
+    fn up_to(max_temperature: f64) -> Bounds {
+        Bounds {
+            min_words: 1,
+            max_temperature,
+        }
+    }
+
     fn no(facts: Facts<'_>) -> Ineligible {
-        match eligible(&facts, 1.0) {
+        match eligible(&facts, up_to(1.0)) {
             Eligible::No(reason) => reason,
             Eligible::Yes => panic!("eligible: {facts:?}"),
         }
@@ -153,14 +172,14 @@ mod tests {
 
     #[test]
     fn a_plain_question_is_eligible() {
-        assert_eq!(eligible(&ASKED, 0.0), Eligible::Yes);
+        assert_eq!(eligible(&ASKED, up_to(0.0)), Eligible::Yes);
         assert_eq!(
             eligible(
                 &Facts {
                     n: Some(1),
                     ..ASKED
                 },
-                0.0
+                up_to(0.0)
             ),
             Eligible::Yes
         );
@@ -234,13 +253,33 @@ mod tests {
     }
 
     #[test]
+    fn a_question_needs_as_many_words_as_the_operator_wants() {
+        let least = |question, min_words| {
+            let facts = Facts {
+                question: Some(question),
+                ..ASKED
+            };
+            let bounds = Bounds {
+                min_words,
+                ..up_to(1.0)
+            };
+            eligible(&facts, bounds) == Eligible::Yes
+        };
+        assert!(least("reset my password", 3) && !least("reset password - !", 3));
+        assert!(least("重置我的密码", 3) && !least("密码", 3));
+    }
+
+    #[test]
     fn a_request_without_temperature_counts_as_one() {
         let facts = Facts {
             temperature: None,
             ..ASKED
         };
-        assert_eq!(eligible(&facts, 0.9), Eligible::No(Ineligible::Temperature));
-        assert_eq!(eligible(&facts, 1.0), Eligible::Yes);
+        assert_eq!(
+            eligible(&facts, up_to(0.9)),
+            Eligible::No(Ineligible::Temperature)
+        );
+        assert_eq!(eligible(&facts, up_to(1.0)), Eligible::Yes);
     }
 
     #[test]
@@ -252,7 +291,7 @@ mod tests {
                     question: Some(&just),
                     ..ASKED
                 },
-                1.0
+                up_to(1.0)
             ),
             Eligible::Yes
         );

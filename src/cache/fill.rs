@@ -1,10 +1,12 @@
 //! What a store fills: the answers and the vectors of a cache.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use super::embed::{EmbedState, Embedder};
 use super::entry::Entry;
 use super::exact::Exact;
 use super::semantic::Semantic;
@@ -18,12 +20,22 @@ pub(super) struct Filler {
     exact: Arc<Exact>,
     index: Option<Index>,
     listeners: Mutex<Listeners>,
+    progress: Mutex<Progress>,
 }
 
-/// Where vectors go, and those of which model.
+/// How far filling the index is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Before,
+    Loaded,
+    Filled,
+}
+
+/// Where vectors go, those of which model, and where the graphs are kept.
 pub(super) struct Index {
     pub(super) vectors: Arc<Semantic>,
-    pub(super) model: [u8; 32],
+    pub(super) embedder: Arc<Embedder>,
+    pub(super) folder: PathBuf,
 }
 
 #[derive(Default)]
@@ -44,6 +56,7 @@ impl Filler {
             exact,
             index,
             listeners: Mutex::default(),
+            progress: Mutex::new(Progress::Before),
         }
     }
 
@@ -54,6 +67,19 @@ impl Filler {
             listener(blobs);
         }
         listeners.waiting.push(listener);
+    }
+}
+
+impl Filler {
+    fn load(&self, index: &Index, model: &[u8; 32]) {
+        let mut progress = self.progress.lock();
+        if *progress == Progress::Before {
+            *progress = Progress::Loaded;
+            let count = index.vectors.load(&index.folder, model);
+            if count > 0 {
+                log::info!("semantic index: {count} vectors read");
+            }
+        }
     }
 }
 
@@ -80,12 +106,19 @@ impl Sink for Filler {
         let Some(index) = &self.index else {
             return Vec::new();
         };
+        // Whose vectors they are is not known before the model is loaded.
+        let model = match (index.embedder.model_id(), index.embedder.state()) {
+            (Some(model), _) => model,
+            (None, EmbedState::Failed(_)) => return Vec::new(),
+            (None, _) => return vectors,
+        };
+        self.load(index, &model);
         let mut rest = vectors.into_iter();
         for (exact, vector) in rest.by_ref() {
             let entry = self.exact.peek(&exact);
             let of_this = entry.is_some_and(|entry| entry.number() == Some(vector.id));
             // Vectors of another model have nothing to say to this one's.
-            if !of_this || vector.model != index.model {
+            if !of_this || vector.model != model {
                 continue;
             }
             if let Some(back) = index.vectors.fill(exact, vector) {
@@ -93,6 +126,28 @@ impl Sink for Filler {
             }
         }
         Vec::new()
+    }
+
+    fn filled(&self) {
+        if let Some(index) = &self.index {
+            index.vectors.loaded();
+            *self.progress.lock() = Progress::Filled;
+        }
+    }
+
+    fn save(&self) {
+        let (Some(index), Progress::Filled) = (&self.index, *self.progress.lock()) else {
+            return;
+        };
+        let Some(model) = index.embedder.model_id() else {
+            return;
+        };
+        if index.vectors.filling() > 0 {
+            return;
+        }
+        if let Err(error) = index.vectors.save(&index.folder, &model) {
+            log::warn!("semantic index: {}: {error}", index.folder.display());
+        }
     }
 
     fn gone(&self, exact: &[u8; 32]) {

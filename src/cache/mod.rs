@@ -21,20 +21,24 @@ pub mod guard;
 pub mod index;
 pub mod keep;
 pub mod key;
+pub mod rerank;
 pub mod scope;
 pub mod semantic;
 pub mod store;
+pub mod ttl;
 pub mod verified;
 pub mod verify;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use directives::Directives;
-pub use eligible::{Eligible, Facts, Ineligible, eligible};
+pub use eligible::{Bounds, Eligible, Facts, Ineligible, eligible};
 pub use embed::{EmbedFailure, EmbedState, Embedder};
 pub use entry::{Answer, Entry, Origin};
 pub use key::{BodyKey, Identity, KeyParts, Unkeyable};
+pub use rerank::Reranker;
 pub use scope::Caller;
 pub use store::Store;
 pub use verified::Sighting;
@@ -42,6 +46,7 @@ pub use verified::Sighting;
 use crate::config::model::{self, Cache as Config};
 use exact::Exact;
 use fill::Filler;
+use index::Neighbour;
 use semantic::{IndexStats, SearchFailure, Semantic};
 use store::{StoreStats, Vector};
 use verify::Verifier;
@@ -64,6 +69,17 @@ struct Meaning {
     index: Arc<Semantic>,
     /// Decides where a promise was made, and learns where one might be.
     verifier: Option<Arc<Verifier>>,
+    reranker: SecondLook,
+}
+
+/// Who takes a second look.
+#[derive(Debug)]
+enum SecondLook {
+    /// Nobody is asked to.
+    None,
+    By(Reranker),
+    /// One is wanted and could not be had, so where it would be asked nothing is served.
+    Missing(model::Reranker),
 }
 
 /// What came of a lookup by meaning.
@@ -88,6 +104,8 @@ pub enum SemanticOutcome {
         nearest: Option<f32>,
         /// What could have been served, to be compared with the fresh answer.
         sighting: Option<Box<Sighting>>,
+        /// What the guard saw in the nearest one that was near enough.
+        refused: Option<guard::Difference>,
     },
     /// It was not looked for.
     Skipped {
@@ -192,6 +210,7 @@ impl Cache {
                 embedder,
                 index: Arc::new(Semantic::start(config.max_entries)?),
                 verifier: Meaning::verifier(config),
+                reranker: SecondLook::of(config),
             }),
             _ => None,
         };
@@ -200,7 +219,8 @@ impl Cache {
         if let Some(on) = &config.store {
             let index = meaning.as_ref().map(|meaning| fill::Index {
                 vectors: Arc::clone(&meaning.index),
-                model: meaning.model(),
+                embedder: Arc::clone(&meaning.embedder),
+                folder: index_folder(&on.path),
             });
             let sink = Arc::new(Filler::new(Arc::clone(&exact), index));
             store = Some(match opened {
@@ -286,12 +306,31 @@ impl Cache {
         };
         if let Some(verifier) = &meaning.verifier {
             let asked = (identity, directives, question.as_str());
-            return self.verified(meaning, verifier, asked, &found, vector, now);
+            let outcome = self.verified(meaning, verifier, asked, &found, vector, now);
+            if let SemanticOutcome::Hit {
+                entry,
+                similarity,
+                vector,
+                ..
+            } = &outcome
+                && !meaning
+                    .bears_second_look(question, entry, *similarity, deadline)
+                    .await
+            {
+                return SemanticOutcome::Miss {
+                    vector: Arc::clone(vector),
+                    nearest: Some(*similarity),
+                    sighting: None,
+                    refused: None,
+                };
+            }
+            return outcome;
         }
         let threshold = directives
             .threshold
             .map_or(meaning.config.floor(), |t| t.max(meaning.config.floor()));
-        let mut nearest = None;
+        let facts = meaning.config.guard.then(|| guard::Facts::of(question));
+        let (mut nearest, mut refused) = (None, None);
         for neighbour in found {
             // Without an age bound, an answer that cannot be had is gone for good.
             let Some(entry) = self.exact.get(&neighbour.exact, now, None) else {
@@ -303,12 +342,21 @@ impl Cache {
             }
             let similarity = neighbour.similarity.min(1.0);
             if similarity >= threshold {
-                return SemanticOutcome::Hit {
-                    entry,
-                    similarity,
-                    vector,
-                    check: None,
-                };
+                if let Some(difference) = differs(facts.as_ref(), &entry) {
+                    refused.get_or_insert(difference);
+                    continue;
+                }
+                if meaning
+                    .bears_second_look(question, &entry, similarity, deadline)
+                    .await
+                {
+                    return SemanticOutcome::Hit {
+                        entry,
+                        similarity,
+                        vector,
+                        check: None,
+                    };
+                }
             }
             nearest = Some(similarity);
             break;
@@ -317,7 +365,23 @@ impl Cache {
             vector,
             nearest,
             sighting: None,
+            refused,
         }
+    }
+
+    /// The nearest of a request's class to a vector, nearest first, whether or not their answers may still be served.
+    ///
+    /// # Errors
+    /// [`SearchFailure`], at `deadline` at the latest; also where this cache does not serve by meaning.
+    pub async fn neighbours(
+        &self,
+        identity: &Identity,
+        vector: Arc<[f32]>,
+        deadline: Instant,
+    ) -> Result<Vec<Neighbour>, SearchFailure> {
+        let meaning = self.meaning.as_ref().ok_or(SearchFailure::Failed)?;
+        let found = meaning.index.nearest(identity.compat, vector, deadline);
+        found.await
     }
 
     /// Stores an answer.
@@ -341,7 +405,7 @@ impl Cache {
                 Some(Vector {
                     id: entry.number()?,
                     class: identity.compat,
-                    model: meaning.model(),
+                    model: meaning.embedder.model_id()?,
                     packed: index::pack(vector),
                 })
             });
@@ -378,10 +442,57 @@ impl Cache {
     }
 }
 
+/// Where the graphs of the index are kept: beside the store's file.
+fn index_folder(store: &Path) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
+    name.push(".index");
+    PathBuf::from(name)
+}
+
+/// What keeps the question that an entry answers from being the same, if the guard looks.
+fn differs(facts: Option<&guard::Facts>, entry: &Entry) -> Option<guard::Difference> {
+    let stored = entry.question.as_deref().unwrap_or_default();
+    facts?.same(&guard::Facts::of(stored)).err()
+}
+
+impl SecondLook {
+    fn of(config: &model::Semantic) -> Self {
+        let Some(wanted) = &config.reranker else {
+            return Self::None;
+        };
+        match Reranker::start(wanted, &config.embedder) {
+            Ok(reranker) => Self::By(reranker),
+            Err(error) => {
+                let (above, below) = wanted.band;
+                log::warn!("reranker: {error}; serving nothing by meaning from {above} to {below}");
+                Self::Missing(wanted.clone())
+            }
+        }
+    }
+}
+
 impl Meaning {
-    /// What tells this model's vectors from another's.
-    fn model(&self) -> [u8; 32] {
-        *blake3::hash(self.config.embedder.model.as_bytes()).as_bytes()
+    /// Whether a question may have the answer to another after a second look at both, if they deserve one.
+    async fn bears_second_look(
+        &self,
+        question: &str,
+        entry: &Entry,
+        similarity: f32,
+        deadline: Instant,
+    ) -> bool {
+        match (&self.reranker, &entry.question) {
+            (SecondLook::None, _) => true,
+            (SecondLook::By(reranker), _) if !reranker.wanted(similarity) => true,
+            (SecondLook::By(reranker), Some(other)) => {
+                let look = reranker.look(question, other, deadline).await;
+                look.is_ok_and(|look| look.accepted)
+            }
+            (SecondLook::By(_), None) => false,
+            (SecondLook::Missing(wanted), _) => {
+                let (above, below) = wanted.band;
+                !(above..=below).contains(&similarity)
+            }
+        }
     }
 }
 

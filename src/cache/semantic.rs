@@ -1,38 +1,52 @@
 //! Answers by meaning: which entry was asked nearly the same.
 //!
-//! The index lives on a thread of its own behind a bounded channel: searches wait for their result, additions and
-//! removals do not. When the channel is full a search is skipped and an addition is lost, and both are counted; the
-//! request itself never waits for more than its deadline.
+//! A vector is added by who brings it, which takes a moment, and can be found from then on. What takes longer has threads:
+//! searches in large classes wait in a bounded queue for one of a few, one thread moves vectors into the graphs, and what
+//! comes back from disk is added by several that give way to all others. When a queue is full a search is skipped and an
+//! addition is lost, and both are counted; the request itself never waits for more than its deadline.
 
+mod threads;
+
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::thread;
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc as chores;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use parking_lot::Mutex;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::index::{Index, Neighbour, unpack};
+use super::index::{Index, Neighbour, Saved};
 use super::store::Vector;
+use threads::Chore;
 
-/// Orders that may wait for the index's thread. At most about a millisecond each.
+/// Searches that may wait. At most about a millisecond each.
 const ORDERS: usize = 1024;
 
-/// Handle of an index and its thread, which ends when this is dropped.
+/// Vectors from disk that may wait.
+const FILLS: usize = 1024;
+
+/// Handle of an index and its threads, which end when this is dropped.
 #[derive(Debug)]
 pub struct Semantic {
+    index: Arc<Index>,
     orders: mpsc::Sender<Order>,
+    fills: mpsc::Sender<Fill>,
+    chores: chores::SyncSender<Chore>,
+    /// What was read from the folder and waits for its entries.
+    saved: Arc<Mutex<Saved>>,
     counts: Arc<Counts>,
 }
 
 /// Counts of one index.
 #[derive(Debug, Default)]
 struct Counts {
-    vectors: AtomicUsize,
-    classes: AtomicUsize,
-    bytes: AtomicUsize,
     lost: AtomicU64,
     errors: AtomicU64,
+    /// Vectors from disk that are not in yet.
+    filling: AtomicU64,
 }
 
 /// What an index holds and what went wrong with it.
@@ -44,7 +58,7 @@ pub struct IndexStats {
     pub classes: usize,
     /// Memory that they take, in bytes, roughly.
     pub bytes: usize,
-    /// Additions that were lost because the index's thread was behind.
+    /// Additions that were lost because the index was behind.
     pub lost: u64,
     /// Additions and searches that the index refused.
     pub errors: u64,
@@ -53,7 +67,7 @@ pub struct IndexStats {
 /// Why a search gave nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SearchFailure {
-    /// Too many orders wait already.
+    /// Too many searches wait already.
     Busy,
     /// The deadline passed.
     TimedOut,
@@ -68,21 +82,17 @@ enum Order {
         vector: Arc<[f32]>,
         reply: oneshot::Sender<Result<Vec<Neighbour>, SearchFailure>>,
     },
-    Add {
-        class: [u8; 32],
-        exact: [u8; 32],
+    Within {
         vector: Arc<[f32]>,
+        radius: f32,
+        reply: oneshot::Sender<Result<HashMap<[u8; 32], f32>, SearchFailure>>,
     },
-    Fill {
-        exact: [u8; 32],
-        vector: Vector,
-    },
-    Remove {
-        number: u64,
-    },
-    Forget {
-        exact: [u8; 32],
-    },
+}
+
+#[derive(Debug)]
+struct Fill {
+    exact: [u8; 32],
+    vector: Vector,
 }
 
 impl Semantic {
@@ -91,16 +101,22 @@ impl Semantic {
     /// # Errors
     /// When no thread can be started.
     pub fn start(max: usize) -> std::io::Result<Self> {
-        let (orders, inbox) = mpsc::channel(ORDERS);
+        let index = Arc::new(Index::counting_from(first_number(), max));
         let counts = Arc::new(Counts::default());
-        let keeper = Keeper {
-            index: Index::new(max),
-            counts: counts.clone(),
-        };
-        thread::Builder::new()
-            .name("semantic-index".into())
-            .spawn(move || keeper.run(inbox))?;
-        Ok(Self { orders, counts })
+        let (orders, inbox) = mpsc::channel(ORDERS);
+        threads::searchers(&index, &counts, inbox)?;
+        let (fills, inbox) = mpsc::channel(FILLS);
+        threads::fillers(&index, &counts, inbox)?;
+        let (chores, inbox) = chores::sync_channel(1);
+        threads::settler(&index, &counts, inbox)?;
+        Ok(Self {
+            index,
+            orders,
+            fills,
+            chores,
+            saved: Arc::default(),
+            counts,
+        })
     }
 
     /// The nearest vectors of a class, nearest first.
@@ -113,6 +129,11 @@ impl Semantic {
         vector: Arc<[f32]>,
         deadline: Instant,
     ) -> Result<Vec<Neighbour>, SearchFailure> {
+        // Quicker than waking another thread.
+        if self.index.is_small(&class) {
+            let found = self.index.nearest(&class, &vector);
+            return found.map_err(|error| self.counts.failed("searching", &error));
+        }
         let (reply, answer) = oneshot::channel();
         self.orders
             .try_send(Order::Search {
@@ -131,199 +152,157 @@ impl Semantic {
         }
     }
 
-    /// Has the vector of a request added to its class, soon.
-    pub fn add(&self, class: [u8; 32], exact: [u8; 32], vector: Arc<[f32]>) {
-        if self
-            .orders
-            .try_send(Order::Add {
-                class,
-                exact,
-                vector,
-            })
-            .is_err()
-        {
-            self.counts.lost.fetch_add(1, Ordering::Relaxed);
+    /// All vectors of at least this similarity, in every class. Looks at each one, so it takes its time.
+    ///
+    /// # Errors
+    /// [`SearchFailure`], at `deadline` at the latest.
+    pub async fn within(
+        &self,
+        vector: Arc<[f32]>,
+        radius: f32,
+        deadline: Instant,
+    ) -> Result<HashMap<[u8; 32], f32>, SearchFailure> {
+        let (reply, answer) = oneshot::channel();
+        let order = Order::Within {
+            vector,
+            radius,
+            reply,
+        };
+        let asked = async {
+            self.orders.send(order).await.ok()?;
+            answer.await.ok()
+        };
+        match tokio::time::timeout_at(deadline.into(), asked).await {
+            Ok(Some(found)) => found,
+            Ok(None) => Err(SearchFailure::Failed),
+            Err(_) => Err(SearchFailure::TimedOut),
         }
     }
 
-    /// Has a vector removed, soon. One whose removal is lost is removed when it is found again.
-    pub fn remove(&self, number: u64) {
-        drop(self.orders.try_send(Order::Remove { number }));
+    /// Adds the vector of a request to its class.
+    pub fn add(&self, class: [u8; 32], exact: [u8; 32], vector: Arc<[f32]>) {
+        match self.index.add(class, exact, &vector) {
+            Ok(true) => {}
+            Ok(false) => self.counts.lost(),
+            Err(error) => drop(self.counts.failed("adding", &error)),
+        }
+        self.wake();
     }
 
     /// Has the vector of an entry that was stored before added, soon; gives it back if too many wait already.
     #[must_use]
     pub fn fill(&self, exact: [u8; 32], vector: Vector) -> Option<Vector> {
-        match self.orders.try_send(Order::Fill { exact, vector }) {
-            Err(TrySendError::Full(Order::Fill { vector, .. })) => Some(vector),
-            _ => None,
+        if self
+            .index
+            .adopt(&mut self.saved.lock(), vector.class, exact)
+        {
+            return None;
+        }
+        self.counts.filling.fetch_add(1, Ordering::Relaxed);
+        match self.fills.try_send(Fill { exact, vector }) {
+            Ok(()) => None,
+            Err(TrySendError::Full(Fill { vector, .. })) => {
+                self.counts.filling.fetch_sub(1, Ordering::Relaxed);
+                Some(vector)
+            }
+            Err(TrySendError::Closed(_)) => None,
         }
     }
 
-    /// Has the vector of a request removed, soon.
+    /// Vectors from disk that are still to be added.
+    #[must_use]
+    pub fn filling(&self) -> u64 {
+        self.counts.filling.load(Ordering::Relaxed)
+    }
+
+    /// Removes a vector.
+    pub fn remove(&self, number: u64) {
+        self.index.remove(number);
+        self.wake();
+    }
+
+    /// Removes the vector of a request.
     pub fn forget(&self, exact: &[u8; 32]) {
-        drop(self.orders.try_send(Order::Forget { exact: *exact }));
+        self.index.forget(exact);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if self.index.is_due() {
+            // If it is full already, it is about to be woken.
+            drop(self.chores.try_send(Chore::Settle));
+        }
+    }
+
+    /// Reads what [`Self::save`] wrote for this model; how many vectors wait for their entries to be filled. Takes its
+    /// time.
+    pub fn load(&self, folder: &Path, model: &[u8; 32]) -> usize {
+        let saved = self.index.load(folder, model);
+        let count = saved.len();
+        *self.saved.lock() = saved;
+        count
+    }
+
+    /// All entries have been filled: what was read and belongs to none leaves.
+    pub fn loaded(&self) {
+        let saved = std::mem::take(&mut *self.saved.lock());
+        self.index.release(saved);
+        self.wake();
+    }
+
+    /// Keeps the large graphs in a folder; how many vectors. Takes its time.
+    ///
+    /// # Errors
+    /// When something cannot be written.
+    pub fn save(&self, folder: &Path, model: &[u8; 32]) -> std::io::Result<usize> {
+        let (reply, answer) = chores::sync_channel(1);
+        let chore = Chore::Save {
+            folder: folder.to_owned(),
+            model: *model,
+            reply,
+        };
+        let gone = || std::io::Error::other("the index ended");
+        self.chores.send(chore).map_err(|_| gone())?;
+        answer.recv().map_err(|_| gone())?
     }
 
     /// What it holds and what went wrong.
     #[must_use]
     pub fn stats(&self) -> IndexStats {
         IndexStats {
-            vectors: self.counts.vectors.load(Ordering::Relaxed),
-            classes: self.counts.classes.load(Ordering::Relaxed),
-            bytes: self.counts.bytes.load(Ordering::Relaxed),
+            vectors: self.index.len(),
+            classes: self.index.classes(),
+            bytes: self.index.bytes(),
             lost: self.counts.lost.load(Ordering::Relaxed),
             errors: self.counts.errors.load(Ordering::Relaxed),
         }
     }
 
-    /// Shows to tests whether the thread still runs.
+    /// Shows to tests whether the threads still run.
     #[cfg(test)]
     pub(super) fn watch(&self) -> std::sync::Weak<impl Sized + use<>> {
         Arc::downgrade(&self.counts)
     }
 }
 
-/// The thread's side.
-struct Keeper {
-    index: Index,
-    counts: Arc<Counts>,
-}
-
-impl Keeper {
-    fn run(mut self, mut inbox: mpsc::Receiver<Order>) {
-        while let Some(order) = inbox.blocking_recv() {
-            self.carry_out(order);
-            self.counts
-                .vectors
-                .store(self.index.len(), Ordering::Relaxed);
-            self.counts
-                .classes
-                .store(self.index.classes(), Ordering::Relaxed);
-            self.counts
-                .bytes
-                .store(self.index.bytes(), Ordering::Relaxed);
-        }
-    }
-
-    fn carry_out(&mut self, order: Order) {
-        match order {
-            // Its client is gone or past its deadline.
-            Order::Search { reply, .. } if reply.is_closed() => {}
-            Order::Search {
-                class,
-                vector,
-                reply,
-            } => {
-                let found = self.index.nearest(&class, &vector);
-                drop(reply.send(found.map_err(|error| self.failed("searching", &error))));
-            }
-            Order::Add {
-                class,
-                exact,
-                vector,
-            } => {
-                if let Err(error) = self.index.add(class, exact, &vector) {
-                    self.failed("adding", &error);
-                }
-            }
-            Order::Fill { exact, vector } => {
-                let unpacked = unpack(&vector.packed);
-                if let Err(error) = self.index.add(vector.class, exact, &unpacked) {
-                    self.failed("filling", &error);
-                }
-            }
-            Order::Remove { number } => self.index.remove(number),
-            Order::Forget { exact } => self.index.forget(&exact),
-        }
+impl Counts {
+    fn lost(&self) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
     }
 
     fn failed(&self, doing: &str, error: &str) -> SearchFailure {
         log::warn!("semantic index: {doing}: {error}");
-        self.counts.errors.fetch_add(1, Ordering::Relaxed);
+        self.errors.fetch_add(1, Ordering::Relaxed);
         SearchFailure::Failed
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    /// A handle whose orders nobody carries out yet.
-    fn idle(room: usize) -> (Semantic, mpsc::Receiver<Order>) {
-        let (orders, inbox) = mpsc::channel(room);
-        (
-            Semantic {
-                orders,
-                counts: Arc::default(),
-            },
-            inbox,
-        )
-    }
-
-    fn vector() -> Arc<[f32]> {
-        Arc::from([1.0, 0.0])
-    }
-
-    fn patience() -> Instant {
-        Instant::now() + Duration::from_secs(60)
-    }
-
-    #[tokio::test]
-    async fn when_the_thread_is_behind_searches_are_skipped_and_lost_additions_counted() {
-        let (semantic, inbox) = idle(2);
-        for exact in 0..5 {
-            semantic.add([0; 32], [exact; 32], vector());
-        }
-        assert_eq!(semantic.stats().lost, 3);
-        assert_eq!(
-            semantic.nearest([0; 32], vector(), patience()).await,
-            Err(SearchFailure::Busy)
-        );
-        drop(inbox);
-    }
-
-    #[tokio::test]
-    async fn a_search_ends_at_its_deadline() {
-        let (semantic, inbox) = idle(2);
-        assert_eq!(
-            semantic.nearest([0; 32], vector(), Instant::now()).await,
-            Err(SearchFailure::TimedOut)
-        );
-        drop(inbox);
-    }
-
-    #[tokio::test]
-    async fn a_thread_that_died_is_a_failure_and_not_a_wait() {
-        let (semantic, inbox) = idle(2);
-        drop(inbox);
-        assert_eq!(
-            semantic.nearest([0; 32], vector(), patience()).await,
-            Err(SearchFailure::Failed)
-        );
-    }
-
-    #[tokio::test]
-    async fn orders_are_carried_out_one_after_the_other_and_refusals_counted() {
-        let semantic = Semantic::start(10).unwrap();
-        semantic.add([0; 32], [1; 32], vector());
-        semantic.add([0; 32], [2; 32], Arc::from([1.0, 0.0, 0.0]));
-        let found = semantic
-            .nearest([0; 32], vector(), patience())
-            .await
-            .unwrap();
-        assert_eq!(
-            found.iter().map(|near| near.exact).collect::<Vec<_>>(),
-            [[1; 32]]
-        );
-        semantic.remove(found[0].number);
-        assert_eq!(
-            semantic.nearest([0; 32], vector(), patience()).await,
-            Ok(vec![])
-        );
-        let stats = semantic.stats();
-        assert_eq!((stats.errors, stats.lost), (1, 0));
-    }
+/// A million numbers for each millisecond: above all that an earlier process gave.
+fn first_number() -> u64 {
+    let now = SystemTime::now();
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(0) << 20
 }
+
+#[cfg(test)]
+mod tests;

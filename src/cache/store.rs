@@ -57,8 +57,8 @@ pub trait Sink: Send + Sync + std::fmt::Debug {
     /// All entries and vectors have been handed over.
     fn filled(&self) {}
 
-    /// The file is about to be given up.
-    fn closing(&self) {}
+    /// It is time to keep what takes long to make anew: called now and then, and before the file is given up.
+    fn save(&self) {}
 }
 
 /// Where a store stands.

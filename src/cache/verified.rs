@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::index::Neighbour;
 use super::verify::answer::{SHORT, words};
 use super::verify::{Case, Due, FEATURES, Near, Place, Report, Verdict, Verifier};
-use super::{Cache, Directives, Entry, Identity, Meaning, SemanticOutcome, guard};
+use super::{Cache, Directives, Entry, Identity, Meaning, SemanticOutcome, differs, guard};
 use crate::config::model::{Decision, Semantic, SemanticMode};
 
 /// Promise that a curve is drawn for where none was made.
@@ -79,29 +79,30 @@ impl Cache {
             }
         }
         let nearest = near.first().map(|one| one.similarity);
-        let miss = |sighting| SemanticOutcome::Miss {
+        let miss = |sighting, refused| SemanticOutcome::Miss {
             vector: Arc::clone(&vector),
             nearest,
             sighting,
+            refused,
         };
         let Some(case) = Case::of(&near) else {
-            return miss(None);
+            return miss(None, None);
         };
         // Of those with the winning answer, the nearest that the guard lets pass.
         let facts = meaning.config.guard.then(|| guard::Facts::of(question));
         let winning = near.get(case.winner).map(|one| one.answer);
-        let passes = |entry: &Entry| {
-            let stored = entry.question.as_deref().unwrap_or_default();
-            facts
-                .as_ref()
-                .is_none_or(|facts| facts.same(&guard::Facts::of(stored)).is_ok())
+        let mut refused = None;
+        let mut passes = |entry: &Entry| {
+            let difference = differs(facts.as_ref(), entry);
+            refused = refused.or(difference);
+            difference.is_none()
         };
         let served = near
             .iter()
             .zip(&entries)
             .find(|(one, entry)| Some(one.answer) == winning && passes(entry));
         let Some((one, entry)) = served else {
-            return miss(None);
+            return miss(None, refused);
         };
         let place = Place {
             ground: ground(entry),
@@ -129,7 +130,7 @@ impl Cache {
                     check: (verdict == Verdict::ServeAndCheck).then(|| Box::new(sighting())),
                 }
             }
-            _ => miss(Some(Box::new(sighting()))),
+            _ => miss(Some(Box::new(sighting())), None),
         }
     }
 

@@ -124,6 +124,8 @@ series! {
     ABORTS: IntCounterVec = counters("tollgate_client_aborts_total", "Clients that left before their answer was complete", &["stage"]);
     /// Cache lookups.
     CACHE_LOOKUPS: IntCounterVec = counters("tollgate_cache_lookups_total", "Cache lookups", &["tier", "result"]);
+    /// Inputs of requests for embeddings.
+    CACHE_INPUTS: IntCounterVec = counters("tollgate_cache_inputs_total", "Inputs of requests for embeddings, by whether their vector was known", &["result"]);
     /// Entries, read at scrape time.
     CACHE_ENTRIES: IntGaugeVec = gauges("tollgate_cache_entries", "Answers held", &["cache"]);
     /// Bytes, read at scrape time.
@@ -132,6 +134,16 @@ series! {
     CACHE_FAMILIAR: IntGauge = gauge("tollgate_cache_familiar_body_bytes", "Bytes of request bodies kept because they were answered from a cache; 16 MiB at most");
     /// Vectors, read at scrape time.
     CACHE_VECTORS: IntGaugeVec = gauges("tollgate_cache_vectors", "Questions held for serving by meaning", &["cache"]);
+    /// Stores, read at scrape time.
+    CACHE_STORE_READY: IntGaugeVec = gauges("tollgate_cache_store_ready", "1 while the cache is kept on disk and all of it is read", &["cache"]);
+    /// Bytes, read at scrape time.
+    CACHE_STORE_BYTES: IntGaugeVec = gauges("tollgate_cache_store_bytes", "Bytes of what the cache keeps on disk", &["cache"]);
+    /// Bytes, read at scrape time.
+    CACHE_STORE_WAITING: IntGaugeVec = gauges("tollgate_cache_store_waiting_bytes", "Bytes that wait to be written to the cache's disk", &["cache"]);
+    /// Since the start, read at scrape time.
+    CACHE_STORE_LOST: IntGaugeVec = gauges("tollgate_cache_store_lost", "Changes that never reached the cache's disk", &["cache"]);
+    /// Since the start, read at scrape time.
+    CACHE_STORE_DAMAGED: IntGaugeVec = gauges("tollgate_cache_store_damaged", "Records on the cache's disk that were not what had been written", &["cache"]);
     /// Answers that were not stored.
     CACHE_SKIPPED: IntCounterVec = counters("tollgate_cache_write_skipped_total", "Answers that were not stored", &["reason"]);
     /// Hits by meaning that were asked upstream all the same.
@@ -152,6 +164,10 @@ series! {
     EMBED_RUN_TEXTS: Histogram = histogram("tollgate_embed_run_texts", "Texts embedded together", &BATCH);
     /// One run of a sentence model.
     EMBED_RUN_SECONDS: Histogram = histogram("tollgate_embed_run_seconds", "One run of a sentence model", &FINE);
+    /// Second looks.
+    RERANKS: IntCounterVec = counters("tollgate_reranks_total", "Second looks at two questions, and what they said or why there was none", &["result"]);
+    /// Time of a second look.
+    RERANK_SECONDS: Histogram = histogram("tollgate_rerank_seconds", "A second look at two questions", &FINE);
     /// Embedding and search together.
     SEMANTIC_SECONDS: Histogram = histogram("tollgate_semantic_lookup_seconds", "Embedding and search of one lookup by meaning", &FINE);
     /// What limits decided.

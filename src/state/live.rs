@@ -121,6 +121,13 @@ impl Live {
         error_log::flush(limit);
     }
 
+    /// Writes what waits for the disks of the caches and gives their files up, each within `limit`. Not on the event loop.
+    pub fn close_stores(&self, limit: Duration) {
+        for cache in self.snapshot().caches.values() {
+            cache.close_store(limit);
+        }
+    }
+
     /// Reads the file again and, if it is valid, makes it live. `cause` is for the log.
     ///
     /// # Errors

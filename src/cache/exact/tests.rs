@@ -237,6 +237,107 @@ fn a_filler_never_replaces_what_is_newer() {
     assert_eq!(cache.bytes(), newer.weight_bytes() as u64);
 }
 
+/// Lengths in tokens of real conversations, questions and answers: `mooncake_fast25`.
+fn lengths() -> Option<Vec<(u64, u64)>> {
+    use std::io::Read;
+    let trace = "../shared/data/mooncake_fast25/conversation_trace.jsonl.gz";
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = std::fs::File::open(folder.join(trace)).ok()?;
+    let mut text = String::new();
+    let mut read = flate2::read::GzDecoder::new(file);
+    read.read_to_string(&mut text).unwrap();
+    let lines = text.lines().map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let length = |name: &str| line[name].as_u64().unwrap();
+        (length("input_length"), length("output_length"))
+    });
+    Some(lines.collect())
+}
+
+/// `cargo test --release --lib -- --ignored --nocapture cache::exact::tests::figures`
+#[test]
+#[ignore = "figures for docs/cache-store.md"]
+fn figures_of_eviction_beside_tinylfu() {
+    let Some(lengths) = lengths() else { return };
+    // Popularity after Zipf; and as many again that are asked once and never more.
+    for (skew, once) in [(0.7, 0), (0.9, 0), (0.9, 50), (1.1, 50)] {
+        for share in [0.05, 0.2] {
+            let mut random = fastrand::Rng::with_seed(1);
+            let questions = 20_000;
+            let weights: Vec<f64> = (1..=questions).map(|n| (n as f64).powf(-skew)).collect();
+            let sums: Vec<f64> = weights
+                .iter()
+                .scan(0.0, |sum, weight| {
+                    *sum += weight;
+                    Some(*sum)
+                })
+                .collect();
+            let of = |n: usize| {
+                let (input, output) = lengths[n * 7919 % lengths.len()];
+                let body = "x".repeat((4 * output + 300) as usize);
+                let answer = Answer {
+                    input_tokens: input,
+                    output_tokens: output,
+                    ..answer(&body)
+                };
+                let identity = Identity {
+                    exact: key(n),
+                    ..identity(0, 0, None)
+                };
+                let now = Instant::now();
+                Arc::new(Entry::new(&identity, answer, Origin::default(), HOUR, now))
+            };
+            let total: u64 = (0..questions).map(|n| of(n).weight_bytes() as u64).sum();
+            let room = (total as f64 * share) as u64;
+            let ours = Exact::new(room);
+            let moka = moka::sync::Cache::builder()
+                .max_capacity(room)
+                .weigher(|_, entry: &Arc<Entry>| entry.weight_bytes() as u32)
+                .build();
+            let (mut hits, mut tokens, mut asked) = ([0u64; 2], [0u64; 2], [0u64; 2]);
+            for turn in 0..200_000usize {
+                let n = if random.usize(..100) < once {
+                    questions + turn
+                } else {
+                    let at = random.f64() * sums[questions - 1];
+                    sums.partition_point(|sum| *sum < at)
+                };
+                let entry = of(n);
+                let cost = entry.answer.input_tokens + 4 * entry.answer.output_tokens;
+                let now = Instant::now();
+                let found = [
+                    ours.get(&entry.exact, now, None).is_some(),
+                    moka.get(&entry.exact).is_some(),
+                ];
+                if !found[0] {
+                    let _ = ours.put(Arc::clone(&entry), now);
+                }
+                if !found[1] {
+                    moka.insert(entry.exact, entry);
+                }
+                // The first half fills them.
+                if turn < 100_000 {
+                    continue;
+                }
+                asked[0] += 1;
+                asked[1] += cost;
+                for (which, found) in found.into_iter().enumerate() {
+                    hits[which] += u64::from(found);
+                    tokens[which] += if found { cost } else { 0 };
+                }
+            }
+            let of = |part: u64, whole: u64| 100.0 * part as f64 / whole as f64;
+            println!(
+                "skew {skew}, {once} % once, room {share}: tokens saved {:.1} % (TinyLFU {:.1} %), hits {:.1} % (TinyLFU {:.1} %)",
+                of(tokens[0], asked[1]),
+                of(tokens[1], asked[1]),
+                of(hits[0], asked[0]),
+                of(hits[1], asked[0]),
+            );
+        }
+    }
+}
+
 #[test]
 fn many_threads_at_once_keep_the_bound_and_the_counts() {
     let (cache, now) = (Exact::new(300_000), Instant::now());

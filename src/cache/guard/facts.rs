@@ -1,21 +1,23 @@
 //! What a question says that its answer hangs on.
 
 use super::Difference;
+use super::denial::{self, Content};
 use super::identifiers::identifiers;
 use super::language::{self, Language, Script};
-use super::lexicon::{Side, sense};
+use super::lexicon::Side;
 use super::names::Names;
 use super::numbers::Counted;
 use super::quotes;
 use super::roles::{Asks, Person, Roles, asks};
-use super::unspaced;
-use super::words::{Kind, Words};
+use super::stretches;
+use super::words::Words;
 
 /// The facts of one question.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
     counted: Counted,
     denies: bool,
+    content: Content,
     sides: Vec<Side>,
     quoted: Vec<String>,
     flat: String,
@@ -35,19 +37,12 @@ impl Facts {
     #[must_use]
     pub fn of(question: &str) -> Self {
         let words = Words::of(question);
-        let unspaced = unspaced::characters(words.text());
+        let unspaced = stretches::characters(words.text());
         let script = language::script(words.text());
-        let spoken = words
-            .pieces()
-            .iter()
-            .filter(|piece| piece.kind == Kind::Word)
-            .map(|piece| words.said(piece));
         Self {
             counted: Counted::of(&words),
-            denies: spoken
-                .clone()
-                .any(|word| word.ends_with("n't") || sense(word).denies)
-                || unspaced::denies(&unspaced),
+            denies: denial::denies(&words) || stretches::denies(&unspaced),
+            content: Content::of(&words),
             sides: sides(&words),
             quoted: quotes::quoted(&words),
             flat: quotes::flat(&words),
@@ -57,7 +52,7 @@ impl Facts {
             roles: Roles::of(&words),
             person: Person::of(&words),
             language: (script == Some(Script::Latin))
-                .then(|| language::language(spoken))
+                .then(|| language::language(&words))
                 .flatten(),
             script,
             code: quotes::code(question),
@@ -89,21 +84,17 @@ impl Facts {
             }
             Difference::Identifiers => self.identifiers != other.identifiers,
             Difference::Quotes => !self.quotes_within(other) || !other.quotes_within(self),
-            Difference::Numbers => {
-                self.counted.numbers != other.counted.numbers
-                    || self.counted.operators != other.counted.operators
+            Difference::Numbers => self.counted.numbers_differ(&other.counted),
+            Difference::Units => self.counted.units_differ(&other.counted),
+            Difference::Dates => self.counted.dates_differ(&other.counted),
+            Difference::Negation => {
+                self.denies != other.denies && self.content.near(&other.content)
             }
-            Difference::Units => {
-                let (mine, theirs) = (&self.counted.units, &other.counted.units);
-                !mine.is_empty() && !theirs.is_empty() && mine != theirs
-            }
-            Difference::Dates => self.counted.dates != other.counted.dates,
-            Difference::Negation => self.denies != other.denies,
             Difference::Opposites => opposed(&self.sides, &other.sides),
             Difference::Roles => self.roles.swapped(&other.roles),
             Difference::Names => {
-                !self.names.same(&other.names)
-                    || unspaced::substituted(&self.unspaced, &other.unspaced)
+                self.names.differ(&other.names)
+                    || stretches::substituted(&self.unspaced, &other.unspaced)
             }
             Difference::Question => apart(self.asks, other.asks),
             Difference::Person => self.person.differs(other.person),
@@ -131,14 +122,10 @@ fn sides(words: &Words) -> Vec<Side> {
         None => found.push(side),
     };
     for (at, piece) in words.pieces().iter().enumerate() {
-        let here = sense(words.said(piece));
-        if let Some(side) = here.side {
+        if let Some(side) = piece.sense.side {
             note(side);
         }
-        if here.leads
-            && let Some(next) = words.pieces().get(at + 1)
-            && let Some(side) = sense(&format!("{} {}", words.said(piece), words.said(next))).side
-        {
+        if let Some(side) = words.pair(at).and_then(|both| both.side) {
             note(side);
         }
     }

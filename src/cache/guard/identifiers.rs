@@ -43,14 +43,20 @@ fn is_identifier(word: &str) -> bool {
         || begins("--")
         || begins("@")
         || begins("$")
-        || begins("#")
         || begins("~/")
         || (word.contains('\\') && letters(word) > 0)
-        || (word.starts_with(['/', '.']) && word.len() > 2 && letters(word) > 1)
-        || (word.matches('/').count() > 1 && letters(word) > 0)
+        || (word.starts_with('.') && letters(word) > 1)
+        || path(word, letters(word))
         || (word.contains('_') && letters(word) > 0 && !word.starts_with('_'))
         || matches!(lower.as_str(), "c++" | "c#" | "f#" | "j#" | "g++" | "a*")
         || dotted(word)
+}
+
+/// `/etc/passwd`, `a/b.txt`, but not `and/or` nor `red/green/blue`.
+fn path(word: &str, letters: usize) -> bool {
+    let slashes = word.matches('/').count();
+    let rooted = word.starts_with('/') && slashes > 1;
+    letters > 1 && (rooted || (slashes > 0 && word.contains('.')))
 }
 
 /// Names such as `node.js` and `example.com`, but not a sentence that lacks the space behind its point.
@@ -99,6 +105,8 @@ mod tests {
             "- a dash",
             "$5 or #1",
             "well-known",
+            "red/green/blue",
+            "#What",
             "3.5",
         ] {
             assert_eq!(identifiers(text), Vec::<String>::new(), "{text}");

@@ -1,8 +1,10 @@
 //! The script of a text and, within the Latin one, its language by its smallest words.
 
+use super::words::Words;
+
 /// Scripts that are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Script {
+pub(super) enum Script {
     /// A to Z with all their marks.
     Latin,
     /// Greek.
@@ -27,7 +29,7 @@ pub enum Script {
 
 /// Languages in Latin script that are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Language {
+pub(super) enum Language {
     /// English.
     English,
     /// German.
@@ -45,7 +47,7 @@ pub enum Language {
 }
 
 /// Small words that are frequent in one language and rare in the others.
-const SMALL: [(Language, &[&str]); 7] = [
+pub(super) const SMALL: [(Language, &[&str]); 7] = [
     (
         Language::English,
         &[
@@ -84,8 +86,8 @@ const SMALL: [(Language, &[&str]); 7] = [
     (
         Language::Portuguese,
         &[
-            "o", "os", "é", "não", "meu", "minha", "como", "onde", "por", "você", "uma", "do",
-            "da", "qual", "são", "para", "em",
+            "os", "é", "não", "meu", "minha", "como", "onde", "por", "você", "uma", "qual", "são",
+            "para", "em",
         ],
     ),
     (
@@ -151,11 +153,23 @@ fn of(c: char) -> Option<Script> {
 }
 
 /// The language of a text in Latin script; none unless it is plain.
-pub(super) fn language<'a>(words: impl Iterator<Item = &'a str> + Clone) -> Option<Language> {
-    let mut counts = SMALL.map(|(language, small)| {
-        let count = words.clone().filter(|word| small.contains(word)).count();
-        (count, language)
-    });
+pub(super) fn language(words: &Words) -> Option<Language> {
+    let mut seen: Vec<&str> = Vec::new();
+    let mut counts = SMALL.map(|(language, _)| (0usize, language));
+    for piece in words
+        .pieces()
+        .iter()
+        .filter(|piece| piece.sense.languages != 0)
+    {
+        let said = words.said(piece);
+        if seen.contains(&said) {
+            continue;
+        }
+        seen.push(said);
+        for (bit, count) in counts.iter_mut().enumerate() {
+            count.0 += usize::from(piece.sense.languages >> bit & 1);
+        }
+    }
     counts.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
     match counts {
         [(most, language), (next, _), ..] if most >= LEAST && most > next => Some(language),
@@ -184,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_language_shows_by_its_small_words_or_not_at_all() {
-        let of = |text: &'static str| language(text.split(' '));
+        let of = |text: &str| language(&Words::of(text));
         assert_eq!(of("what is the capital of france"), Some(Language::English));
         assert_eq!(of("wie ist das wetter"), Some(Language::German));
         assert_eq!(

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::tables;
+use foldhash::fast::FixedState;
+
+use super::{language, tables};
 
 /// What a word may stand for. All may be absent.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -16,6 +18,10 @@ pub(super) struct Sense {
     pub(super) unit: Option<u16>,
     /// A day or month.
     pub(super) date: Option<u16>,
+    /// A day that most questions mean without naming it.
+    pub(super) near: bool,
+    /// A word that takes the weight from a denial before it: "not sure", "can't find".
+    pub(super) soothes: bool,
     /// A denial.
     pub(super) denies: bool,
     /// One side of a group whose sides exclude each other.
@@ -24,6 +30,8 @@ pub(super) struct Sense {
     pub(super) name: Option<u16>,
     /// A word too common to be a name.
     pub(super) common: bool,
+    /// Languages of which it is one of the small words, a bit each.
+    pub(super) languages: u8,
     /// Whether phrases of two words begin with it.
     pub(super) leads: bool,
 }
@@ -42,10 +50,13 @@ pub(super) fn sense(words: &str) -> Sense {
     LEXICON.get(words).copied().unwrap_or_default()
 }
 
-static LEXICON: LazyLock<HashMap<&'static str, Sense>> = LazyLock::new(read);
+/// Its keys are the tables' own, so no one can choose texts that collide.
+static LEXICON: LazyLock<Lexicon> = LazyLock::new(read);
 
-fn read() -> HashMap<&'static str, Sense> {
-    let mut lexicon: HashMap<&'static str, Sense> = HashMap::new();
+type Lexicon = HashMap<&'static str, Sense, FixedState>;
+
+fn read() -> Lexicon {
+    let mut lexicon = Lexicon::default();
     for &(word, number) in tables::numbers::WORDS {
         lexicon.entry(word).or_default().number = Some(number);
     }
@@ -57,6 +68,12 @@ fn read() -> HashMap<&'static str, Sense> {
     });
     each(tables::numbers::DATES, |line, word| {
         lexicon.entry(word).or_default().date = Some(line);
+    });
+    each(tables::numbers::NEAR, |_, word| {
+        lexicon.entry(word).or_default().near = true;
+    });
+    each(tables::small::SOOTHING, |_, word| {
+        lexicon.entry(word).or_default().soothes = true;
     });
     each(tables::names::NAMES, |line, word| {
         lexicon.entry(word).or_default().name = Some(line);
@@ -73,6 +90,11 @@ fn read() -> HashMap<&'static str, Sense> {
                 let bit = 1u8.checked_shl(side as u32).unwrap_or(0);
                 lexicon.entry(word).or_default().side = Some(Side { group, bit });
             }
+        }
+    }
+    for (bit, (_, small)) in language::SMALL.iter().enumerate() {
+        for word in *small {
+            lexicon.entry(word).or_default().languages |= 1 << bit;
         }
     }
     let leading: Vec<_> = lexicon

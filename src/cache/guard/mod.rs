@@ -12,6 +12,7 @@
 //! It needs evidence: a text that it cannot read (another script, no capital letters) has fewer facts and passes more
 //! easily. What each rule costs and catches is measured in `docs/eval-cache.md`.
 
+mod denial;
 mod facts;
 mod identifiers;
 mod language;
@@ -20,12 +21,12 @@ mod names;
 mod numbers;
 mod quotes;
 mod roles;
+mod stretches;
 mod tables;
-mod unspaced;
 mod words;
 
 pub use facts::Facts;
-pub use language::{Language, Script};
+pub(super) use words::unspaced;
 
 /// What differs between two questions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

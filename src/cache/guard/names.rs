@@ -1,6 +1,6 @@
 //! Names: words with capitals where grammar asks for none, and those known without.
 
-use super::lexicon::sense;
+use super::lexicon::{Sense, sense};
 use super::words::{Case, Kind, Words, stem};
 
 /// The names of a text.
@@ -23,7 +23,7 @@ impl Names {
         let mut names = Self::default();
         let pieces = words.pieces();
         let trusted = capitals_mean_names(words);
-        let mut run: Vec<String> = Vec::new();
+        let mut run = Run::default();
         let mut at = 0;
         while let Some(piece) = pieces.get(at) {
             let said = words.said(piece);
@@ -35,47 +35,44 @@ impl Names {
                 at += 1;
                 continue;
             }
-            let here = sense(said);
-            names.all.push(stem(said).to_owned());
+            if let Some(known) = dotted(words, at) {
+                names.known.push(known);
+                names.end(&mut run);
+                at += 3;
+                continue;
+            }
+            names.all.push(written(said));
+            let here = piece.sense;
             let next = pieces.get(at + 1).filter(|next| next.kind == Kind::Word);
-            if here.leads
-                && let Some(next) = next
-                && let Some(known) = sense(&format!("{said} {}", words.said(next))).name
+            if let Some(next) = next
+                && let Some(known) = words.pair(at).and_then(|both| both.name)
             {
                 names.all.push(stem(words.said(next)).to_owned());
                 names.known.push(known);
-                names.end(&mut run);
+                run.words
+                    .extend([stem(said).to_owned(), stem(words.said(next)).to_owned()]);
                 at += 2;
                 continue;
             }
-            let known = here.name.or_else(|| sense(stem(said)).name);
-            // "US" is the country only in capitals.
-            let known = known.or_else(|| {
-                (said == "us" && piece.case == Case::Capitals && trusted)
-                    .then(|| sense("usa").name)
-                    .flatten()
-            });
-            let capital = match piece.case {
-                Case::Small => false,
-                Case::Inner | Case::Capitals => true,
-                // At the beginning of a sentence it says nothing, unless the next word has one too.
-                Case::Capital => {
-                    !piece.opens
-                        || next.is_some_and(|next| {
-                            next.case == Case::Capital && !sense(words.said(next)).common
-                        })
-                }
-            };
-            if let Some(known) = known {
-                names.known.push(known);
-                names.end(&mut run);
-            } else if trusted
-                && capital
-                && !here.common
-                && here.date.is_none()
-                && here.unit.is_none()
+            let capital = trusted
+                && match piece.case {
+                    Case::Small => false,
+                    Case::Inner | Case::Capitals => true,
+                    // At the beginning of a sentence it says nothing, unless the next word has one too.
+                    Case::Capital => {
+                        !piece.opens
+                            || next.is_some_and(|next| {
+                                next.case == Case::Capital && !next.sense.common
+                            })
+                    }
+                };
+            let known = known(said, here, piece.case == Case::Capitals && trusted);
+            names.known.extend(known);
+            if capital
+                && (known.is_some() || !(here.common || here.date.is_some() || here.unit.is_some()))
             {
-                run.push(stem(said).to_owned());
+                run.words.push(written(said));
+                run.unknown |= known.is_none();
             } else {
                 names.end(&mut run);
             }
@@ -89,29 +86,33 @@ impl Names {
         names
     }
 
-    fn end(&mut self, run: &mut Vec<String>) {
-        if run.is_empty() {
-            return;
-        }
+    fn end(&mut self, run: &mut Run) {
         let run = std::mem::take(run);
-        if run.len() <= LONGEST {
-            self.runs.push(run);
+        if run.unknown && run.words.len() <= LONGEST {
+            self.runs.push(run.words);
         }
     }
 
-    /// Whether both texts speak of the same names.
-    pub(super) fn same(&self, other: &Self) -> bool {
-        self.known == other.known && self.within(other) && other.within(self)
+    /// Whether the texts speak of different names: each has one that the other lacks, or one has a known one more. A
+    /// single name more that is in no table is no evidence: half of those are common words with capitals.
+    pub(super) fn differ(&self, other: &Self) -> bool {
+        let (mine, theirs) = (self.beyond(other), other.beyond(self));
+        let lacks = |a: &Self, b: &Self| a.known.iter().any(|name| !b.known.contains(name));
+        lacks(self, other) || lacks(other, self) || (mine && theirs)
     }
 
-    /// Whether every run stands in the other text, or its last word does as a run of its own ("Trump" for "Donald
-    /// Trump").
-    fn within(&self, other: &Self) -> bool {
-        self.runs.iter().all(|run| {
-            run.iter().all(|word| other.has(word))
-                || other.runs.iter().any(|theirs| {
-                    run.last() == theirs.last() && theirs.iter().all(|word| run.contains(word))
-                })
+    /// Whether a run stands in this text and not in the other, and neither does its last word where nothing says that it
+    /// is another's ("Trump" for "Donald Trump", but not "Michael Jackson" for "Janet Jackson").
+    fn beyond(&self, other: &Self) -> bool {
+        self.runs.iter().any(|run| {
+            let last = run.last();
+            let others = |theirs: &Vec<String>| {
+                theirs.last() == last && !theirs.iter().all(|word| run.contains(word))
+            };
+            let whole = run.iter().all(|word| other.has(word));
+            let surname =
+                last.is_some_and(|last| other.has(last)) && !other.runs.iter().any(others);
+            !whole && !surname
         })
     }
 
@@ -120,24 +121,78 @@ impl Names {
     }
 }
 
+/// Words of a name that is being read.
+#[derive(Debug, Default)]
+struct Run {
+    words: Vec<String>,
+    /// Whether one of them is in no table: else the tables say all there is.
+    unknown: bool,
+}
+
+/// A name's word without endings and accents: "Pokémon's" and "Pokemon" are one.
+fn written(said: &str) -> String {
+    let plain = |c| match c {
+        'à' | 'á' | 'â' | 'ã' | 'ä' | 'å' => 'a',
+        'ç' | 'ć' | 'č' => 'c',
+        'è' | 'é' | 'ê' | 'ë' => 'e',
+        'ì' | 'í' | 'î' | 'ï' => 'i',
+        'ñ' => 'n',
+        'ò' | 'ó' | 'ô' | 'õ' | 'ö' | 'ø' => 'o',
+        'š' => 's',
+        'ù' | 'ú' | 'û' | 'ü' => 'u',
+        'ý' | 'ÿ' => 'y',
+        'ž' => 'z',
+        c => c,
+    };
+    stem(said).chars().map(plain).collect()
+}
+
+/// "U.S." and "U.K.", which are three pieces and a point.
+fn dotted(words: &Words, at: usize) -> Option<u16> {
+    let [first, point, second, ..] = words.pieces().get(at..)? else {
+        return None;
+    };
+    let close = point.kind == Kind::Mark('.') && point.glued && second.glued;
+    match (words.said(first), words.said(second)) {
+        ("u", "s") if close => sense("usa").name,
+        ("u", "k") if close => sense("uk").name,
+        _ => None,
+    }
+}
+
+/// The name that a word is known as. "US" is the country only in capitals.
+fn known(said: &str, here: Sense, capitals: bool) -> Option<u16> {
+    let bare = stem(said);
+    let known = here.name.or_else(|| {
+        (bare.len() < said.len())
+            .then(|| sense(bare).name)
+            .flatten()
+    });
+    known.or_else(|| {
+        (said == "us" && capitals)
+            .then(|| sense("usa").name)
+            .flatten()
+    })
+}
+
 /// Whether the text uses capitals as prose does: not all words in capitals, nor Each Word With One.
 fn capitals_mean_names(words: &Words) -> bool {
-    let (mut small, mut with) = (0, 0);
+    let (mut small, mut with, mut prose) = (0, 0, false);
     for piece in words
         .pieces()
         .iter()
         .filter(|piece| piece.kind == Kind::Word)
     {
-        if !sense(words.said(piece)).common {
+        prose |= piece.case == Case::Small;
+        if !piece.sense.common && !piece.opens {
             match piece.case {
                 Case::Small => small += 1,
-                _ if piece.opens => {}
                 _ => with += 1,
             }
         }
     }
     // Short questions may well be all name: "Who is Barack Obama?"
-    small >= with || with <= 2
+    prose && (small >= with || with <= 2)
 }
 
 #[cfg(test)]
@@ -145,7 +200,7 @@ mod tests {
     use super::*;
 
     fn same(a: &str, b: &str) -> bool {
-        Names::of(&Words::of(a)).same(&Names::of(&Words::of(b)))
+        !Names::of(&Words::of(a)).differ(&Names::of(&Words::of(b)))
     }
 
     #[test]
@@ -171,7 +226,6 @@ mod tests {
             "When was Michael Jordan born?",
             "When was Michael Jackson born?"
         ));
-        assert!(!same("Is Galaxy Note good?", "Is Galaxy good?"));
     }
 
     #[test]

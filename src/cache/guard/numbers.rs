@@ -7,13 +7,17 @@ use super::words::{Kind, Piece, Words};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Counted {
     /// Numbers in their plainest form, sorted unless there are operators; then they stand as they were written.
-    pub(super) numbers: Vec<String>,
+    numbers: Vec<String>,
+    /// Whether one of them is written in digits.
+    digits: bool,
     /// Operators between numbers, in order.
-    pub(super) operators: Vec<char>,
+    operators: Vec<char>,
     /// Units, each once, sorted.
-    pub(super) units: Vec<u16>,
+    units: Vec<u16>,
     /// Days and months, each once, sorted.
-    pub(super) dates: Vec<u16>,
+    dates: Vec<u16>,
+    /// Whether one of these is more than today and the like.
+    far: bool,
 }
 
 /// Months whose names are verbs: counted beside a number or behind a word that dates have before them.
@@ -26,8 +30,7 @@ impl Counted {
         let pieces = words.pieces();
         let mut at = 0;
         while let Some(piece) = pieces.get(at) {
-            let said = words.said(piece);
-            let sense = sense(said);
+            let sense = piece.sense;
             let used = match piece.kind {
                 Kind::Number => counted.number(words, at),
                 Kind::Word if sense.number.is_some() || sense.scale == Some(100) => {
@@ -39,7 +42,7 @@ impl Counted {
                 at += used.max(1);
                 continue;
             }
-            counted.unit(words, at, sense);
+            counted.units.extend(sense.unit);
             counted.date(words, at, sense);
             counted.operator(words, at);
             at += used.max(1);
@@ -54,15 +57,35 @@ impl Counted {
         counted
     }
 
+    /// Whether they count differently. A number in letters that only one has ("two weeks ago", "the five best") is no
+    /// evidence.
+    pub(super) fn numbers_differ(&self, other: &Self) -> bool {
+        let one_sided = self.numbers.is_empty() != other.numbers.is_empty();
+        let differ = self.numbers != other.numbers && (!one_sided || self.digits || other.digits);
+        differ || self.operators != other.operators
+    }
+
+    /// Whether both measure, and in different units.
+    pub(super) fn units_differ(&self, other: &Self) -> bool {
+        !self.units.is_empty() && !other.units.is_empty() && self.units != other.units
+    }
+
+    /// Whether they speak of different days. Today and the near past are no evidence where only one names a day.
+    pub(super) fn dates_differ(&self, other: &Self) -> bool {
+        let one_sided = self.dates.is_empty() != other.dates.is_empty();
+        self.dates != other.dates && (!one_sided || self.far || other.far)
+    }
+
     /// A number in digits, with the scale and the unit behind it. Returns the pieces it takes.
     fn number(&mut self, words: &Words, at: usize) -> usize {
         let Some(piece) = words.pieces().get(at) else {
             return 1;
         };
         let said = words.said(piece);
+        self.digits = true;
         let behind = words.pieces().get(at + 1);
-        let word = behind.map(|piece| words.said(piece)).unwrap_or_default();
-        match sense(word).scale {
+        let word = behind.map_or("", |piece| words.said(piece));
+        match behind.and_then(|piece| piece.sense.scale) {
             Some(scale) if word != "k" || behind.is_some_and(|piece| piece.glued) => {
                 let value = plainest(said).parse::<f64>().unwrap_or(0.0) * scale as f64;
                 self.numbers.push(value.to_string());
@@ -108,7 +131,7 @@ impl Counted {
     fn spelt(&mut self, words: &Words, at: usize) -> usize {
         let (mut total, mut current, mut used) = (0u64, None::<u64>, 0);
         for piece in words.pieces().iter().skip(at) {
-            let said = sense(words.said(piece));
+            let said = piece.sense;
             match (said.number, said.scale, current) {
                 (Some(number), _, None) => current = Some(number.into()),
                 (Some(number), _, Some(before)) if before >= 20 && number < 10 => {
@@ -132,13 +155,6 @@ impl Counted {
         used
     }
 
-    fn unit(&mut self, words: &Words, at: usize, sense: Sense) {
-        if let Some(unit) = sense.unit {
-            self.units.push(unit);
-        }
-        let _ = (words, at);
-    }
-
     fn date(&mut self, words: &Words, at: usize, here: Sense) {
         let pieces = words.pieces();
         let said = |at: usize| {
@@ -147,10 +163,11 @@ impl Counted {
                 .map(|piece| words.said(piece))
                 .unwrap_or_default()
         };
-        if here.leads
-            && let Some(date) = sense(&format!("{} {}", said(at), said(at + 1))).date
+        if let Some(both) = words.pair(at)
+            && let Some(date) = both.date
         {
             self.dates.push(date);
+            self.far |= !both.near;
             return;
         }
         let Some(date) = here.date else { return };
@@ -169,6 +186,7 @@ impl Counted {
             }
         }
         self.dates.push(date);
+        self.far |= !here.near;
     }
 
     /// `+ * ^ × ÷ =` beside a number; `-` and `/` only with space around, since `2-3` and `1/2/2024` are no sums.
@@ -245,7 +263,7 @@ mod tests {
             ("3 million", "3000000"),
             ("5k", "5 thousand"),
             ("１０", "ten"),
-            ("2nd", "second"),
+            ("3rd", "third"),
             ("1.2.3", "1.2.3"),
         ] {
             assert_eq!(numbers(a), numbers(b), "{a} {b}");
@@ -273,8 +291,8 @@ mod tests {
     #[test]
     fn months_that_are_verbs_count_only_as_months() {
         let dates = |text: &str| Counted::of(&Words::of(text)).dates.len();
-        assert_eq!(dates("may I ask in may or on may 5"), 2);
-        assert_eq!(dates("I march next week"), 1);
+        assert_eq!(dates("may I ask whether they march"), 0);
+        assert_eq!(dates("in May or on 5 march"), 2);
     }
 
     #[test]

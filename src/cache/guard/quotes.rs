@@ -60,39 +60,12 @@ fn spaced(words: &Words, from: usize, to: usize) -> String {
 
 /// Whether a mark is more than punctuation.
 fn carries(mark: char) -> bool {
-    !matches!(
-        mark,
-        '.' | ','
-            | ';'
-            | ':'
-            | '!'
-            | '?'
-            | '-'
-            | '\''
-            | '"'
-            | '…'
-            | '。'
-            | '，'
-            | '、'
-            | '？'
-            | '！'
-    )
+    !".,;:!?-'\"`…。，、“”„‘«»「」『』《》".contains(mark)
 }
 
 /// The whole text as [`quoted`] writes spans: to see whether a span stands in it without quotes.
 pub(super) fn flat(words: &Words) -> String {
-    let mut text = spaced(words, 0, words.pieces().len());
-    text.retain(|c| {
-        !matches!(
-            c,
-            '`' | '“' | '”' | '„' | '‘' | '«' | '»' | '「' | '」' | '『' | '』' | '《' | '》'
-        )
-    });
-    // What was a quote alone between spaces.
-    if text.contains("  ") {
-        text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    }
-    text
+    spaced(words, 0, words.pieces().len())
 }
 
 /// Marks of which program text is full and prose is not.

@@ -10,13 +10,18 @@ pub(super) enum Asks {
     Where,
     Why,
     HowMany,
-    HowLong,
     HowOften,
     /// What, which, how, yes or no: not told apart.
     Other,
 }
 
-/// The question's kind, by the first question word.
+/// Words behind "when" that make it a question: "when I" begins a statement.
+const ASKING: [&str; 16] = [
+    "is", "are", "was", "were", "do", "does", "did", "will", "would", "can", "could", "should",
+    "has", "have", "had", "may",
+];
+
+/// The question's kind, by a question word with which a sentence begins.
 pub(super) fn asks(words: &Words) -> Asks {
     let pieces = words.pieces();
     let said = |at: usize| {
@@ -25,18 +30,19 @@ pub(super) fn asks(words: &Words) -> Asks {
             .map(|piece| words.said(piece))
             .unwrap_or_default()
     };
-    for (at, piece) in pieces.iter().enumerate() {
-        if piece.kind != Kind::Word {
-            continue;
-        }
+    for (at, _) in pieces
+        .iter()
+        .enumerate()
+        .filter(|(_, piece)| piece.opens && piece.kind == Kind::Word)
+    {
         return match said(at) {
             "who" | "whom" | "whose" | "who's" | "wer" | "qui" | "quién" | "chi" => Asks::Who,
+            "when" if !ASKING.contains(&said(at + 1)) => continue,
             "when" | "when's" | "wann" | "quand" | "cuándo" | "quando" => Asks::When,
             "where" | "where's" | "wo" | "où" | "dónde" | "dove" | "onde" => Asks::Where,
             "why" | "why's" | "warum" | "pourquoi" | "perché" => Asks::Why,
             "how" => match said(at + 1) {
-                "many" | "much" => Asks::HowMany,
-                "long" | "soon" => Asks::HowLong,
+                "many" | "much" if said(at + 2) != "longer" => Asks::HowMany,
                 "often" | "frequently" => Asks::HowOften,
                 _ => Asks::Other,
             },
@@ -47,16 +53,18 @@ pub(super) fn asks(words: &Words) -> Asks {
     Asks::Other
 }
 
-/// Words behind "from", "to" and "than".
+/// Words beside "from", "to" and "than".
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Roles {
     from: Option<String>,
-    to: Option<String>,
+    /// The words before and behind "to".
+    to: Option<(String, String)>,
     than: Option<String>,
     /// Stems of all words, in order.
     all: Vec<String>,
 }
 
+/// Words between "from" and what it means.
 const SKIPPED: [&str; 12] = [
     "the", "a", "an", "my", "your", "his", "her", "our", "their", "its", "this", "that",
 ];
@@ -68,25 +76,27 @@ impl Roles {
         let spoken: Vec<&str> = words
             .pieces()
             .iter()
-            .filter(|piece| piece.kind != Kind::Mark('-') && !matches!(piece.kind, Kind::Mark(_)))
+            .filter(|piece| matches!(piece.kind, Kind::Word | Kind::Number))
             .map(|piece| stem(words.said(piece)))
             .collect();
-        let behind = |at: usize| {
-            spoken
-                .get(at + 1..)?
-                .iter()
-                .find(|word| !SKIPPED.contains(word))
-                .map(|word| (*word).to_owned())
-        };
+        let plain = |word: &&&str| !SKIPPED.contains(*word);
         for (at, word) in spoken.iter().enumerate() {
+            let (before, behind) = (spoken.get(..at), spoken.get(at + 1..));
+            let Some(behind) = behind.and_then(|words| words.iter().find(plain)) else {
+                continue;
+            };
+            let behind = (*behind).to_owned();
+            let before = before.and_then(|words| words.iter().rfind(plain));
             match *word {
-                "from" => roles.from = behind(at),
-                "to" | "into" => roles.to = behind(at),
-                "than" => roles.than = behind(at),
+                "from" => roles.from = Some(behind),
+                "to" | "into" => {
+                    roles.to = Some((before.map_or("", |word| *word).to_owned(), behind));
+                }
+                "than" => roles.than = Some(behind),
                 _ => {}
             }
         }
-        if roles.from.is_some() || roles.to.is_some() || roles.than.is_some() {
+        if roles.than.is_some() {
             roles.all = spoken.into_iter().map(str::to_owned).collect();
         }
         roles
@@ -94,50 +104,76 @@ impl Roles {
 
     /// Whether one has swapped what the other has.
     pub(super) fn swapped(&self, other: &Self) -> bool {
-        let crossed = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
-        let (from_to, to_from) = (
-            crossed(&self.from, &other.to),
-            crossed(&self.to, &other.from),
-        );
-        let than = match (&self.than, &other.than) {
+        self.compared(other) || self.turned(other) || self.crossed(other) || other.crossed(self)
+    }
+
+    /// "Gold than lead" and "lead than gold".
+    fn compared(&self, other: &Self) -> bool {
+        match (&self.than, &other.than) {
             (Some(mine), Some(theirs)) => {
                 mine != theirs && self.all.contains(theirs) && other.all.contains(mine)
             }
             _ => false,
-        };
-        let moved = self.from != other.from || self.to != other.to;
-        than || (moved && (from_to || to_from))
+        }
+    }
+
+    /// "Francs to pesos" and "pesos to francs".
+    fn turned(&self, other: &Self) -> bool {
+        match (&self.to, &other.to) {
+            (Some(mine), Some(theirs)) => {
+                mine.0 == theirs.1 && mine.1 == theirs.0 && mine.0 != mine.1
+            }
+            _ => false,
+        }
+    }
+
+    /// "From Lima" and "to Lima".
+    fn crossed(&self, other: &Self) -> bool {
+        let goal = |roles: &Self| roles.to.as_ref().map(|(_, behind)| behind.clone());
+        let theirs = goal(other);
+        self.from.is_some()
+            && self.from == theirs
+            && goal(self) != theirs
+            && other.from != self.from
     }
 }
 
-/// Whose things a text speaks of.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Person {
-    mine: bool,
-    yours: bool,
-    /// "You" beside "your" is anybody: "how do you change your password".
-    anybody: bool,
+/// Whose things a text asks about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Person {
+    Mine,
+    Yours,
+    /// Nobody's, or anybody's: "how do you change your password".
+    Nobody,
 }
+
+/// Words between which and "name" a "my" or "your" decides: "what is your name".
+const BEING: [&str; 10] = [
+    "is", "are", "was", "were", "what's", "who's", "where's", "when's", "how's", "what're",
+];
 
 impl Person {
     /// Reads a text.
     pub(super) fn of(words: &Words) -> Self {
-        let mut person = Self::default();
-        for piece in words.pieces() {
-            match words.said(piece) {
-                "my" | "mine" | "i" | "i'm" | "me" | "i've" => person.mine = true,
-                "your" | "yours" => person.yours = true,
-                "you" | "one" => person.anybody = true,
-                _ => {}
-            }
-        }
-        person
+        let pieces = words.pieces();
+        let owner =
+            pieces
+                .iter()
+                .zip(pieces.iter().skip(1))
+                .find_map(|(before, piece)| match words.said(piece) {
+                    _ if !BEING.contains(&words.said(before)) => None,
+                    "my" => Some(Self::Mine),
+                    "your" => Some(Self::Yours),
+                    _ => None,
+                });
+        owner.unwrap_or(Self::Nobody)
     }
 
-    /// Whether one speaks of mine alone and the other of yours alone.
+    /// Whether one asks about mine and the other about yours.
     pub(super) fn differs(self, other: Self) -> bool {
-        let only_mine = |person: Self| person.mine && !person.yours;
-        let only_yours = |person: Self| person.yours && !person.mine && !person.anybody;
-        (only_mine(self) && only_yours(other)) || (only_yours(self) && only_mine(other))
+        matches!(
+            (self, other),
+            (Self::Mine, Self::Yours) | (Self::Yours, Self::Mine)
+        )
     }
 }

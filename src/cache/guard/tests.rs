@@ -29,7 +29,7 @@ const TRAPS: &[(&str, &str, Difference)] = {
         ("Who won in 1998?", "Who won in 2002?", Numbers),
         ("Is version 1.2.3 safe?", "Is version 1.2.4 safe?", Numbers),
         (
-            "Name the ten tallest towers",
+            "Name the 10 tallest towers",
             "Name the tallest towers",
             Numbers,
         ),
@@ -67,8 +67,8 @@ const TRAPS: &[(&str, &str, Difference)] = {
         ),
         ("Pasta with garlic", "Pasta without garlic", Negation),
         (
-            "Why does my card work?",
-            "Why doesn't my card work?",
+            "Why do cats like water?",
+            "Why don't cats like water?",
             Negation,
         ),
         (
@@ -154,7 +154,7 @@ const TRAPS: &[(&str, &str, Difference)] = {
         ),
         (
             "What is the population?",
-            "What is the population of Zanzibar?",
+            "What is the population of Kenya?",
             Names,
         ),
         (

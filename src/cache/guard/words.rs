@@ -1,5 +1,7 @@
 //! A text cut into words, numbers and marks, in small letters, without one allocation a word.
 
+use super::lexicon::{Sense, sense};
+
 /// A text in pieces.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Words {
@@ -9,7 +11,7 @@ pub(super) struct Words {
 }
 
 /// One word, number or mark.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Piece {
     start: u32,
     end: u32,
@@ -20,6 +22,8 @@ pub(super) struct Piece {
     pub(super) opens: bool,
     /// Whether nothing stands between it and the piece before.
     pub(super) glued: bool,
+    /// What it may stand for.
+    pub(super) sense: Sense,
 }
 
 /// What a piece is.
@@ -118,6 +122,7 @@ impl Words {
                 case,
                 opens,
                 glued,
+                sense: words.text.get(start..).map(sense).unwrap_or_default(),
             });
             opens = match kind {
                 Kind::Mark('.' | '!' | '?' | ':' | ';' | '。' | '！' | '？' | '…') => true,
@@ -141,6 +146,20 @@ impl Words {
             .unwrap_or_default()
     }
 
+    /// What the piece at a place says; nothing behind the end.
+    pub(super) fn at(&self, at: usize) -> &str {
+        self.pieces.get(at).map_or("", |piece| self.said(piece))
+    }
+
+    /// What the two pieces from a place on stand for together.
+    pub(super) fn pair(&self, at: usize) -> Option<Sense> {
+        let (first, second) = (self.pieces.get(at)?, self.pieces.get(at + 1)?);
+        first
+            .sense
+            .leads
+            .then(|| sense(&format!("{} {}", self.said(first), self.said(second))))
+    }
+
     /// The whole text, in small letters.
     pub(super) fn text(&self) -> &str {
         &self.text
@@ -158,7 +177,7 @@ pub(super) fn stem(word: &str) -> &str {
 }
 
 /// Whether a script writes without spaces, each character a word or part of one.
-pub(super) fn unspaced(c: char) -> bool {
+pub(in crate::cache) fn unspaced(c: char) -> bool {
     matches!(c, '\u{2e80}'..='\u{2fdf}' | '\u{3005}'..='\u{3007}' | '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}'
         | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}' | '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}'
         | '\u{1780}'..='\u{17ff}')

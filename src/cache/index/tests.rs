@@ -2,17 +2,17 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::class::GRAPH_FROM;
+use super::class::{GRAPH_FROM, LIST};
 use super::*;
 
-fn key(n: usize) -> [u8; 32] {
+pub(super) fn key(n: usize) -> [u8; 32] {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&n.to_le_bytes());
     key
 }
 
 /// A vector of length 1 that depends on `seed` alone.
-fn unit(seed: usize) -> Arc<[f32]> {
+pub(super) fn unit(seed: usize) -> Arc<[f32]> {
     let mut random = fastrand::Rng::with_seed(seed as u64);
     let raw: Vec<f32> = (0..48).map(|_| random.f32() - 0.5).collect();
     let length = raw.iter().map(|x| x * x).sum::<f32>().sqrt();
@@ -24,12 +24,13 @@ fn cosine(a: &[f32], b: &[f32]) -> f32 {
 }
 
 fn nearest(index: &Index, class: usize, vector: usize) -> Vec<Neighbour> {
+    index.settle().unwrap();
     index.nearest(&key(class), &unit(vector)).unwrap()
 }
 
 #[test]
 fn a_vector_finds_itself_and_its_neighbours_in_order() {
-    let mut index = Index::new(1000);
+    let index = Index::new(1000);
     for n in 0..20 {
         index.add(key(0), key(n), &unit(n)).unwrap();
     }
@@ -46,7 +47,7 @@ fn a_vector_finds_itself_and_its_neighbours_in_order() {
 
 #[test]
 fn a_class_never_sees_another() {
-    let mut index = Index::new(10_000);
+    let index = Index::new(10_000);
     for n in 0..GRAPH_FROM + 50 {
         index.add(key(0), key(n), &unit(n)).unwrap();
     }
@@ -68,7 +69,7 @@ fn a_class_never_sees_another() {
 
 #[test]
 fn a_graph_finds_what_a_scan_finds() {
-    let mut index = Index::new(10_000);
+    let index = Index::new(10_000);
     let count = GRAPH_FROM + 300;
     for n in 0..count {
         index.add(key(0), key(n), &unit(n)).unwrap();
@@ -98,7 +99,7 @@ fn a_graph_finds_what_a_scan_finds() {
 #[test]
 fn the_oldest_leave_when_it_is_full() {
     for max in [10, GRAPH_FROM + 20] {
-        let mut index = Index::new(max);
+        let index = Index::new(max);
         for n in 0..max + 5 {
             index.add(key(n % 3), key(n), &unit(n)).unwrap();
             assert!(index.len() <= max);
@@ -116,13 +117,15 @@ fn the_oldest_leave_when_it_is_full() {
 #[test]
 fn a_graph_that_is_written_over_many_times_stays_within_its_bound_and_finds_what_it_holds() {
     let max = GRAPH_FROM + 100;
-    let mut index = Index::new(max);
+    let index = Index::new(max);
     for n in 0..max {
         index.add(key(0), key(n), &unit(n)).unwrap();
     }
+    index.settle().unwrap();
     let full = index.bytes();
     for n in max..6 * max {
         index.add(key(0), key(n), &unit(n)).unwrap();
+        index.settle().unwrap();
     }
     assert_eq!(index.len(), max);
     assert!(index.bytes() <= full * 2, "{} from {full}", index.bytes());
@@ -139,7 +142,7 @@ fn a_graph_that_is_written_over_many_times_stays_within_its_bound_and_finds_what
 
 #[test]
 fn its_bytes_grow_with_what_it_holds_and_fall_to_nothing() {
-    let mut index = Index::new(10_000);
+    let index = Index::new(10_000);
     let mut last = 0;
     for n in 0..20 {
         index.add(key(n % 2), key(n), &unit(n)).unwrap();
@@ -154,7 +157,7 @@ fn its_bytes_grow_with_what_it_holds_and_fall_to_nothing() {
 
 #[test]
 fn a_request_added_again_has_one_vector_the_newer() {
-    let mut index = Index::new(10);
+    let index = Index::new(10);
     index.add(key(0), key(1), &unit(1)).unwrap();
     index.add(key(0), key(1), &unit(2)).unwrap();
     assert_eq!(index.len(), 1);
@@ -165,28 +168,106 @@ fn a_request_added_again_has_one_vector_the_newer() {
 
 #[test]
 fn what_is_removed_is_gone_and_its_class_with_it() {
-    let mut index = Index::new(10_000);
+    let index = Index::new(10_000);
     for n in 0..GRAPH_FROM + 10 {
         index.add(key(0), key(n), &unit(n)).unwrap();
     }
-    let numbers: Vec<_> = index.items.keys().copied().collect();
+    index.settle().unwrap();
+    let numbers: Vec<_> = index.maps.read().items.keys().copied().collect();
     for number in numbers {
         index.remove(number);
         index.remove(number);
     }
     assert!(index.is_empty());
     assert_eq!(index.classes(), 0);
-    assert!(index.numbers.is_empty());
+    assert!(index.maps.read().numbers.is_empty());
     assert_eq!(index.bytes(), 0);
 }
 
 #[test]
 fn a_vector_of_another_model_is_refused_and_leaves_no_trace() {
-    let mut index = Index::new(10);
+    let index = Index::new(10);
     index.add(key(0), key(1), &unit(1)).unwrap();
     assert!(index.add(key(0), key(2), &[1.0, 0.0]).is_err());
-    assert_eq!((index.len(), index.numbers.len()), (1, 1));
+    assert_eq!((index.len(), index.maps.read().numbers.len()), (1, 1));
     assert!(index.nearest(&key(0), &[1.0, 0.0]).is_err());
+}
+
+#[test]
+fn what_waits_for_its_graph_is_found_and_what_was_removed_is_not() {
+    let index = Index::new(10_000);
+    for n in 0..GRAPH_FROM + 200 {
+        assert!(index.add(key(0), key(n), &unit(n)).unwrap());
+        if n == GRAPH_FROM + 50 {
+            index.settle().unwrap();
+        }
+    }
+    for n in 0..GRAPH_FROM + 200 {
+        let near = index.nearest(&key(0), &unit(n)).unwrap();
+        assert_eq!(near[0].exact, key(n));
+        let exacts: std::collections::HashSet<_> = near.iter().map(|near| near.exact).collect();
+        assert_eq!(exacts.len(), near.len());
+    }
+    for n in [3, GRAPH_FROM + 100] {
+        index.forget(&key(n));
+        let near = index.nearest(&key(0), &unit(n)).unwrap();
+        assert!(near.iter().all(|near| near.exact != key(n)));
+    }
+    assert!(index.is_due());
+    index.settle().unwrap();
+    assert!(!index.is_due());
+    assert_eq!(index.len(), GRAPH_FROM + 198);
+}
+
+#[test]
+fn a_list_that_nobody_moves_is_full_at_some_point() {
+    let index = Index::new(100_000);
+    let taken = (0..3 * LIST)
+        .filter(|n| index.add(key(0), key(*n), &unit(*n)).unwrap())
+        .count();
+    assert_eq!((taken, index.len()), (LIST, LIST));
+    index.settle().unwrap();
+    assert!(index.add(key(0), key(9 * LIST), &unit(1)).unwrap());
+}
+
+#[test]
+fn many_threads_fill_search_and_remove_at_once() {
+    let index = Index::new(100_000);
+    let (threads, each) = (4, 400);
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let index = &index;
+            scope.spawn(move || {
+                for n in thread * each..(thread + 1) * each {
+                    index.insert(key(0), key(n), &unit(n)).unwrap();
+                    index.add(key(1), key(n + 100_000), &unit(n)).unwrap();
+                    if n % 10 == 0 {
+                        index.forget(&key(n));
+                    }
+                    let near = index.nearest(&key(0), &unit(n)).unwrap();
+                    assert!(near.is_sorted_by(|a, b| a.similarity >= b.similarity));
+                }
+            });
+        }
+        for _ in 0..50 {
+            index.settle().unwrap();
+        }
+    });
+    index.settle().unwrap();
+    let count = threads * each;
+    assert_eq!(index.len(), 2 * count - count / 10);
+    let found = (0..count)
+        .filter(|n| nearest(&index, 0, *n).first().map(|near| near.exact) == Some(key(*n)))
+        .count();
+    assert!(found >= count * 9 / 10 * 99 / 100, "{found}");
+    let held: usize = index
+        .maps
+        .read()
+        .classes
+        .values()
+        .map(|kept| kept.class.len())
+        .sum();
+    assert_eq!(held, index.len());
 }
 
 proptest! {
@@ -195,16 +276,90 @@ proptest! {
     /// Whatever is added and removed, the three views of what is held agree and stay within the bound.
     #[test]
     fn its_parts_always_agree(steps in prop::collection::vec((0..4usize, 0..40usize, any::<bool>()), 1..200), max in 1..30usize) {
-        let mut index = Index::new(max);
+        let index = Index::new(max);
         for (class, request, add) in steps {
             if add {
                 index.add(key(class), key(request), &unit(request)).unwrap();
-            } else if let Some(number) = index.numbers.get(&key(request)).copied() {
-                index.remove(number);
+            } else {
+                index.forget(&key(request));
             }
             prop_assert!(index.len() <= max);
-            prop_assert_eq!(index.items.len(), index.numbers.len());
-            prop_assert_eq!(index.items.len(), index.classes.values().map(Class::len).sum::<usize>());
+            let maps = index.maps.read();
+            prop_assert_eq!(maps.items.len(), maps.numbers.len());
+            prop_assert_eq!(maps.items.len(), maps.classes.values().map(|kept| kept.items).sum::<usize>());
+            prop_assert_eq!(maps.items.len(), maps.classes.values().map(|kept| kept.class.len()).sum::<usize>());
+        }
+    }
+}
+
+/// `TOLLGATE_VECTORS=100000 cargo test --release --lib -- --ignored --nocapture cache::index::tests::figures`
+#[test]
+#[ignore = "takes minutes: figures for docs/cache-store.md"]
+fn figures_of_a_large_class() {
+    let count: usize = std::env::var("TOLLGATE_VECTORS").map_or(20_000, |n| n.parse().unwrap());
+    let (dimensions, queries) = (384, 500);
+    // Questions lie in heaps: twenty to a heap, about 0.75 alike within it and 0.3 beyond.
+    let near = |heap: u64, seed: u64| {
+        let part = |seed: u64| {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let raw: Vec<f32> = (0..dimensions).map(|_| random.f32() - 0.5).collect();
+            let length = raw.iter().map(|x| x * x).sum::<f32>().sqrt();
+            raw.into_iter().map(move |x| x / length)
+        };
+        let common = part(1).zip(part(1000 + heap)).zip(part((1 << 40) + seed));
+        let mixed: Vec<f32> = common
+            .map(|((a, b), c)| 0.55 * a + 0.67 * b + 0.5 * c)
+            .collect();
+        let length = mixed.iter().map(|x| x * x).sum::<f32>().sqrt();
+        mixed.iter().map(|x| x / length).collect::<Vec<f32>>()
+    };
+    let heaps = (count / 20).max(1) as u64;
+    for connectivity in [16, 24] {
+        let graph = usearch::Index::new(&usearch::IndexOptions {
+            dimensions,
+            metric: usearch::MetricKind::Cos,
+            quantization: usearch::ScalarKind::F16,
+            connectivity,
+            ..Default::default()
+        })
+        .unwrap();
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        graph.reserve_capacity_and_threads(count, threads).unwrap();
+        let began = std::time::Instant::now();
+        std::thread::scope(|scope| {
+            for thread in 0..threads {
+                let (graph, near) = (&graph, &near);
+                scope.spawn(move || {
+                    for n in (thread..count).step_by(threads) {
+                        let vector = near(n as u64 % heaps, n as u64);
+                        graph.add(n as u64, &vector).unwrap();
+                    }
+                });
+            }
+        });
+        let built = began.elapsed();
+        let each = graph.memory_usage() / count;
+        println!(
+            "{count} vectors, connectivity {connectivity}: {built:?} by {threads} threads, {each} bytes each"
+        );
+        for expansion in [32, 64, 96, 128] {
+            graph.change_expansion_search(expansion);
+            let (mut right, mut times) = (0, Vec::new());
+            for query in 0..queries {
+                let vector = near(query % heaps, (1 << 41) + query);
+                let began = std::time::Instant::now();
+                let found = graph.search(&vector, NEIGHBOURS).unwrap().keys;
+                times.push(began.elapsed());
+                let exact = graph.exact_search(&vector, NEIGHBOURS).unwrap().keys;
+                right += exact.iter().filter(|n| found.contains(n)).count();
+            }
+            times.sort_unstable();
+            println!(
+                "  expansion {expansion}: recall@8 {:.4}, search p50 {:?} p99 {:?}",
+                right as f64 / (queries as usize * NEIGHBOURS) as f64,
+                times[times.len() / 2],
+                times[times.len() * 99 / 100],
+            );
         }
     }
 }

@@ -156,6 +156,8 @@ impl Disk {
             .map_err(|error| Failure::Io(error.to_string()))?;
         let file = Builder::new()
             .set_cache_size(PAGE_CACHE)
+            // Of a file that was tampered with the database believes what it reads, up to an abort of the process.
+            .set_check_integrity_on_open(true)
             .create_with_backend(FileBackend::new(file)?)?;
         let setup = file.begin_write()?;
         let (seen, bytes) = {

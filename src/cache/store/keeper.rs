@@ -15,10 +15,12 @@ use super::{NotDurable, Shared, Sink, State};
 const RETRY_BUSY: Duration = Duration::from_millis(100);
 /// A file that cannot be used is tried again so often.
 const RETRY_FAILED: Duration = Duration::from_secs(10);
+/// While there are changes, what takes long to make anew is kept so often. What is missing in it is made anew.
+const SAVE_EVERY: Duration = Duration::from_secs(15 * 60);
 /// Entries read at a time, between writes.
 const CHUNK: usize = 512;
 /// Where the index has no room for more vectors.
-const INDEX_BUSY: Duration = Duration::from_millis(5);
+const INDEX_BUSY: Duration = Duration::from_millis(10);
 /// Removals that are kept while the file fails.
 const MOST_OWED: usize = 1 << 20;
 
@@ -146,13 +148,18 @@ impl Keeper {
         self.shared.blobs.lock().clone_from(&blobs);
         self.sink.opened(&blobs);
         self.say_state();
+        let mut saved = Instant::now();
         loop {
             let Some(orders) = shared.queue.take(self.patience()) else {
-                self.sink.closing();
+                self.sink.save();
                 return disk.close();
             };
             self.carry_out(&mut disk, orders)?;
             self.fill(&mut disk)?;
+            if matches!(self.filling, Filling::Done) && saved.elapsed() > SAVE_EVERY {
+                self.sink.save();
+                saved = Instant::now();
+            }
             if self.said.take().is_some() {
                 log::info!("cache store {}: works again", shared.path.display());
             }

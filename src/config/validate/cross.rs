@@ -4,12 +4,13 @@ mod edge;
 mod route;
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use super::address;
 use super::section::Section;
 use crate::config::model::{Config, Limit, Scope};
 use crate::config::nearest::nearest;
-use crate::config::raw::RawConfig;
+use crate::config::raw::{OffOr, RawConfig};
 
 pub(super) fn check(mut s: Section<'_>, raw: &RawConfig, config: &Config) {
     admin(&mut s, raw, config);
@@ -18,6 +19,7 @@ pub(super) fn check(mut s: Section<'_>, raw: &RawConfig, config: &Config) {
     unused(&mut s, config);
     tiers(&mut s, config);
     queues(&mut s, config);
+    stores(&mut s, raw, config);
     edge::check(&mut s, raw, config);
     route::check(&mut s, config);
 }
@@ -45,6 +47,32 @@ fn admin(s: &mut Section<'_>, raw: &RawConfig, config: &Config) {
                 "{admin} is not loopback: whoever reaches it can reload and inspect, without a key"
             ),
         );
+    }
+}
+
+/// Two caches cannot keep their answers in one file.
+fn stores(s: &mut Section<'_>, raw: &RawConfig, config: &Config) {
+    let mut caches = s.key("caches");
+    let mut seen: Vec<(&Path, &str)> = Vec::new();
+    for cache in &config.caches {
+        let Some(store) = &cache.store else { continue };
+        let first = seen.iter().find(|(path, _)| *path == store.path);
+        if let Some((_, other)) = first {
+            let mut raws = raw.caches.iter().flat_map(|caches| &caches.0);
+            let leaf = raws
+                .find(|(name, _)| *name == cache.name)
+                .and_then(|(_, raw)| match &raw.as_ref()?.store {
+                    Some(OffOr::On(store)) => store.path.as_ref(),
+                    _ => None,
+                });
+            caches.key(&cache.name).key("store").refuse(
+                "path",
+                leaf,
+                format!("is where `{other}` keeps its answers"),
+                "each cache needs a file of its own",
+            );
+        }
+        seen.push((&store.path, &cache.name));
     }
 }
 

@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 use super::ctx::Ctx;
 use super::read::Read;
 use super::stop::Stop;
-use crate::cache::{Cache, Directives, Eligible, Facts, Origin, SemanticOutcome, eligible};
+use crate::cache::guard::Difference;
+use crate::cache::{
+    Bounds, Cache, Directives, Eligible, Facts, Identity, Origin, SemanticOutcome, eligible, ttl,
+};
 use crate::front::Session;
 use crate::llm::Endpoint;
 use crate::llm::error::ApiError;
@@ -119,23 +122,25 @@ pub(super) async fn look_up(
                 events::semantic_lookup(now.elapsed());
                 events::cache_lookup("semantic", "hit");
                 let looked = hit(session, ctx, endpoint, view, &entry, Some(similarity)).await?;
-                let (Looked::Answered, Some(check), true) = (&looked, check, directives.store)
-                else {
+                let life = life(&cache, view);
+                let kept = directives.store && !life.is_some_and(|life| life.is_zero());
+                let (Looked::Answered, Some(check), true) = (&looked, check, kept) else {
                     return Ok(looked);
                 };
                 let origin = origin(ctx, &asked, &directives, scope);
-                let ttl = shorter(directives.ttl, route.cache_ttl);
+                let ttl = shorter(life, shorter(directives.ttl, route.cache_ttl));
                 let fill = Fill::new(cache, identity, origin, Some(embedded), endpoint, ttl);
                 return Ok(Looked::Check(Box::new(fill.comparing(Some(check)))));
             }
             SemanticOutcome::Miss {
                 vector: embedded,
                 sighting,
+                refused,
                 ..
             } => {
                 seen = sighting;
                 events::semantic_lookup(now.elapsed());
-                events::cache_lookup("semantic", "miss");
+                events::cache_lookup("semantic", refused.map_or("miss", Difference::name));
                 vector = Some(embedded);
             }
             SemanticOutcome::Skipped {
@@ -163,14 +168,48 @@ pub(super) async fn look_up(
         events::cache_write_skipped("asked");
         return Ok(Looked::Miss(None));
     }
+    let life = life(&cache, view);
+    if life.is_some_and(|life| life.is_zero()) {
+        events::cache_write_skipped("ttl_rule");
+        return Ok(Looked::Miss(None));
+    }
     let origin = origin(ctx, &asked, &directives, scope);
-    let ttl = shorter(directives.ttl, route.cache_ttl);
+    let ttl = shorter(life, shorter(directives.ttl, route.cache_ttl));
     let fill = Fill::new(cache, identity, origin, vector, endpoint, ttl);
     Ok(Looked::Miss(Some(fill.comparing(seen))))
 }
 
+/// What the rules on questions say of this one's answer.
+fn life(cache: &Cache, view: &RequestView) -> Option<Duration> {
+    let rules = &cache.config().ttl_rules;
+    if rules.is_empty() {
+        return None;
+    }
+    ttl::life(&view.last_user_text()?, rules)
+}
+
+/// Identifies a request for embeddings, given without its inputs; `None` if it has no identity.
+pub(super) fn identify_frame(
+    session: &Session,
+    ctx: &Ctx,
+    frame: &Read,
+    route: &Route,
+    cache: &Cache,
+    directives: &Directives,
+) -> Option<(Identity, Origin)> {
+    let asked = Asked {
+        endpoint: Endpoint::Embeddings,
+        view: &frame.view,
+        read: frame,
+        route,
+    };
+    let known = identify(session, ctx, &asked, cache, directives, None).ok()?;
+    let origin = origin(ctx, &asked, directives, known.scope);
+    Some((known.identity, origin))
+}
+
 /// The shorter of two lives, of which either may be left to others.
-fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
+pub(super) fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
     a.into_iter().chain(b).min()
 }
 
@@ -186,11 +225,16 @@ fn origin(ctx: &Ctx, asked: &Asked<'_>, directives: &Directives, scope: String) 
 }
 
 fn by_meaning(cache: &Cache, view: &RequestView) -> Eligible {
-    let most = cache
-        .config()
-        .semantic
-        .as_ref()
-        .map_or(0.0, |semantic| semantic.max_temperature);
+    let bounds = cache.config().semantic.as_ref().map_or(
+        Bounds {
+            min_words: 1,
+            max_temperature: 0.0,
+        },
+        |semantic| Bounds {
+            min_words: semantic.min_words,
+            max_temperature: semantic.max_temperature,
+        },
+    );
     let question = view.last_user_text();
     let facts = Facts {
         question: question.as_deref(),
@@ -200,10 +244,10 @@ fn by_meaning(cache: &Cache, view: &RequestView) -> Eligible {
         media: view.has_images,
         logprobs: view.logprobs,
     };
-    eligible(&facts, most)
+    eligible(&facts, bounds)
 }
 
-fn status(ctx: &mut Ctx, status: &'static str) {
+pub(super) fn status(ctx: &mut Ctx, status: &'static str) {
     ctx.record.cache_status = Some(status);
     ctx.own.set("x-cache-status", status);
 }

@@ -51,12 +51,7 @@ impl Gate {
         let (address, admin) = (free_address(), free_address());
         let config = folder.path().join("tollgate.yaml");
         fs::write(&config, text(address, admin, listener, rest)).expect("config");
-        let mut command = binary();
-        command
-            .args(["run", "--config"])
-            .arg(&config)
-            .stdout(fs::File::create(folder.path().join("stdout")).expect("file"))
-            .stderr(fs::File::create(folder.path().join("stderr")).expect("file"));
+        let mut command = run(&config, folder.path());
         prepare(&mut command, folder.path());
         let child = command.spawn().expect("starts");
         let gate = Self {
@@ -67,12 +62,31 @@ impl Gate {
             folder,
             child,
         };
+        gate.answers().await;
+        gate
+    }
+
+    /// Starts the binary again, once it has ended, where the first was.
+    pub async fn start_again(&mut self) {
+        assert!(!self.running());
+        self.child = run(&self.config, self.folder.path())
+            .spawn()
+            .expect("starts");
+        self.answers().await;
+    }
+
+    async fn answers(&self) {
         until("tollgate answers", || async {
-            client::get(admin, "/healthz").await.is_ok()
-                && tokio::net::TcpStream::connect(address).await.is_ok()
+            client::get(self.admin, "/healthz").await.is_ok()
+                && tokio::net::TcpStream::connect(self.address).await.is_ok()
         })
         .await;
-        gate
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("ended");
     }
 
     /// One pool named `pool` of these peers with health checks off, and `rest` at the top level.
@@ -196,12 +210,33 @@ impl Drop for Gate {
     }
 }
 
+/// What it says goes to files in `folder`, after what was said there before.
+fn run(config: &std::path::Path, folder: &std::path::Path) -> Command {
+    let said = |name: &str| {
+        let mut open = fs::OpenOptions::new();
+        open.create(true).append(true).open(folder.join(name))
+    };
+    let mut command = binary();
+    command
+        .args(["run", "--config"])
+        .arg(config)
+        .stdout(said("stdout").expect("file"))
+        .stderr(said("stderr").expect("file"));
+    command
+}
+
 /// Gauges that are not about requests, and so are not zero at rest.
-const STANDING: [&str; 6] = [
+const STANDING: [&str; 12] = [
     "tollgate_peer_up",
     "tollgate_cache_entries",
     "tollgate_cache_bytes",
     "tollgate_cache_vectors",
+    "tollgate_cache_store_ready",
+    "tollgate_cache_store_bytes",
+    "tollgate_cache_store_waiting_bytes",
+    "tollgate_cache_store_lost",
+    "tollgate_cache_store_damaged",
+    "tollgate_cache_familiar_body_bytes",
     "tollgate_embedder_ready",
     "tollgate_config_generation",
 ];

@@ -72,7 +72,6 @@ pub(in super::super) const GROUPS: &[&str] = &[
     "alive, living, life | dead, death, died",
     "asc | desc",
     "read, reading, reads | write, writing, writes, wrote",
-    "learn, learning, learns | teach, teaching, teaches",
     "employee, employees | employer, employers",
     "teacher, teachers | student, students, pupil, pupils",
     "buyer, buyers, customer, customers | seller, sellers",
@@ -90,6 +89,5 @@ pub(in super::super) const GROUPS: &[&str] = &[
     "even | odd",
     "input, inputs | output, outputs",
     "client | server",
-    "前 | 后",
     "increase speed, speed up, accelerate | slow down, decelerate",
 ];

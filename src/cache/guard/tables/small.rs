@@ -15,6 +15,13 @@ pub(in super::super) const DENIALS: &[&str] = &[
     "nie, bez",
 ];
 
+/// Words behind a denial that make a complaint or a doubt of it, which others put without one: "I can't find", "not sure".
+pub(in super::super) const SOOTHING: &[&str] = &[
+    "sure, know, understand, remember, recall, figure, see, find, seem, only, matter, longer, recognize, recognise, \
+     yet, receive, received, arrived, get, got, work, works, worked, working, access, \
+     believe, think, appear, changed",
+];
+
 /// Words that begin sentences and headings with a capital, and are no names.
 pub(in super::super) const COMMON: &[&str] = &[
     "i, i'm, i'd, i'll, i've, im, ive, a, an, the, this, that, these, those, my, your, his, her, its, our, their, me, you, he, \
