@@ -227,6 +227,8 @@ impl Cache {
         let Some(entry) = self.get_by_id(id).filter(|entry| may(&entry.origin)) else {
             return Ok(false);
         };
+        // Whether it was served by meaning, and so teaches something, changes nothing here.
+        let _ = self.heard(&entry.id, verdict == Verdict::Good).await;
         match verdict {
             Verdict::Good => Ok(true),
             Verdict::Bad => self.remove_by_id(&entry.id).await,
