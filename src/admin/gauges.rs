@@ -78,6 +78,13 @@ pub(super) fn refresh(snapshot: &Snapshot, now: Instant) {
             names::EMBEDDER_READY
                 .with_label_values(&[name])
                 .set(i64::from(ready));
+            let embedder = cache.embedder().map(|embedder| embedder.stats());
+            names::EMBED_REMEMBERED
+                .with_label_values(&[name])
+                .set(count(embedder.map_or(0, |held| held.remembered_bytes)));
+            names::EMBED_WAITING
+                .with_label_values(&[name])
+                .set(embedder.map_or(0, |held| held.waiting as i64));
         }
     }
     let of_routes = snapshot.routes_live.values();
