@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::key::Identity;
+use crate::util::hex;
 
 /// What the maps by key and by id, the eviction policy and the allocator keep for an entry beside its own bytes, roughly.
 const OVERHEAD: usize = 256;
@@ -87,8 +88,10 @@ impl Entry {
         now: Instant,
     ) -> Self {
         let body = Bytes::copy_from_slice(&answer.body);
+        let mut id = String::with_capacity(32);
+        hex::push(fastrand::u128(..), 32, &mut id);
         Self {
-            id: format!("{:032x}", fastrand::u128(..)),
+            id,
             stored_at: now,
             ttl,
             exact: identity.exact,

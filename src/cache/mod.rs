@@ -15,12 +15,16 @@ pub mod directives;
 pub mod eligible;
 pub mod embed;
 pub mod entry;
+pub mod epochs;
 pub mod exact;
 pub mod fill;
 pub mod guard;
 pub mod index;
 pub mod keep;
 pub mod key;
+pub mod manage;
+pub mod purge;
+pub mod ratio;
 pub mod rerank;
 pub mod scope;
 pub mod semantic;
@@ -35,15 +39,20 @@ pub use directives::Directives;
 pub use eligible::{Bounds, Eligible, Facts, Ineligible, eligible};
 pub use embed::{EmbedFailure, EmbedState, Embedder};
 pub use entry::{Answer, Entry, Origin};
+pub use epochs::{Belongs, Epochs, Whose};
 pub use key::{BodyKey, Identity, KeyParts, Unkeyable};
+pub use manage::{Feedback, Found, Verdict};
+pub use purge::{Near, Selector};
 pub use rerank::Reranker;
 pub use scope::Caller;
-pub use store::Store;
+pub use store::{NotDurable, Store};
 
 use crate::config::model::{self, Cache as Config};
+use crate::metrics::events;
 use exact::Exact;
 use fill::Filler;
 use index::Neighbour;
+use manage::Managed;
 use semantic::{IndexStats, SearchFailure, Semantic};
 use store::{StoreStats, Vector};
 
@@ -55,6 +64,7 @@ pub struct Cache {
     meaning: Option<Meaning>,
     store: Option<Arc<Store>>,
     filler: Option<Arc<Filler>>,
+    managed: Arc<Managed>,
 }
 
 /// What answering by meaning takes.
@@ -141,6 +151,8 @@ pub struct NewEntry<'a> {
     pub answer: Answer,
     /// Where it belongs.
     pub origin: Origin,
+    /// When it was asked for: whatever was purged since stays away.
+    pub asked: Instant,
     /// Its life, which the configured one bounds; `None` = that one.
     pub ttl: Option<Duration>,
     /// Vector of its question, with which it can be found by meaning too.
@@ -154,6 +166,8 @@ pub enum Stored {
     Yes(Arc<Entry>),
     /// It is larger than one entry may be.
     TooLarge,
+    /// Its like was purged while it was on its way.
+    Purged,
 }
 
 /// What a cache holds.
@@ -229,6 +243,7 @@ impl Cache {
             meaning,
             store,
             filler,
+            managed: Arc::default(),
         })
     }
 
@@ -281,11 +296,13 @@ impl Cache {
             Ok(vector) => vector,
             Err(failure) => return skipped(Skip::Embed(failure), None),
         };
-        let found = match meaning
+        let asked = Instant::now();
+        let found = meaning
             .index
             .nearest(identity.compat, vector.clone(), deadline)
-            .await
-        {
+            .await;
+        events::index_searched(asked.elapsed());
+        let found = match found {
             Ok(found) => found,
             Err(failure) => return skipped(Skip::Search(failure), Some(vector)),
         };
@@ -347,12 +364,16 @@ impl Cache {
             identity,
             answer,
             origin,
+            asked,
             ttl,
             vector,
         } = new;
         if answer.body.len() as u64 > self.config.max_entry_bytes {
             return Stored::TooLarge;
         }
+        let Some(_until_it_is_stored) = self.may_store(asked, &origin, vector.as_deref()) else {
+            return Stored::Purged;
+        };
         let ttl = ttl.map_or(self.config.ttl, |ttl| ttl.min(self.config.ttl));
         let entry = Arc::new(Entry::new(identity, answer, origin, ttl, now));
         let vector = vector.filter(|_| identity.question.is_some());

@@ -69,6 +69,7 @@ fn new<'a>(
     vector: Option<Arc<[f32]>>,
 ) -> NewEntry<'a> {
     NewEntry {
+        asked: Instant::now(),
         identity,
         answer: answer(body),
         origin: Origin::default(),

@@ -39,6 +39,7 @@ impl Proxy {
         let head = session.head();
         match endpoint {
             Some(endpoint) => self.model_api(session, ctx, endpoint).await,
+            None if cached::is_feedback(session, ctx) => cached::feedback(session, ctx).await,
             None if is_upgrade(head) => self.upgrade(session, ctx).await,
             None if self.merges_models(session, ctx) => self.models(session, ctx).await,
             None => self.pass(session, ctx).await,

@@ -15,6 +15,7 @@ pub(in crate::proxy) struct Fill {
     cache: Arc<Cache>,
     identity: Identity,
     origin: Origin,
+    asked: Instant,
     vector: Option<Arc<[f32]>>,
     endpoint: Endpoint,
     ttl: Option<Duration>,
@@ -37,6 +38,7 @@ impl Fill {
             cache,
             identity,
             origin,
+            asked: Instant::now(),
             vector,
             endpoint,
             ttl,
@@ -92,12 +94,15 @@ impl Fill {
             identity: &self.identity,
             answer,
             origin: self.origin,
+            asked: self.asked,
             ttl: self.ttl,
             vector,
         };
         let stored = self.cache.put(new, Instant::now());
-        if let Stored::TooLarge = stored {
-            events::cache_write_skipped("too_large");
+        match stored {
+            Stored::Yes(_) => {}
+            Stored::TooLarge => events::cache_write_skipped("too_large"),
+            Stored::Purged => events::cache_write_skipped("purged"),
         }
     }
 }

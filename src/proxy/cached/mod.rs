@@ -1,8 +1,10 @@
 //! Answers given before: looking one up, replaying it as the client asked, and remembering a new one.
 
+mod feedback;
 mod fill;
 mod hit;
 mod identity;
+mod sight;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,9 +22,11 @@ use crate::llm::error::ApiError;
 use crate::llm::request::RequestView;
 use crate::metrics::events::{self, AbortStage};
 use crate::route::Route;
+pub(super) use feedback::{feedback, is_feedback};
 pub(super) use fill::Fill;
 use hit::hit;
 use identity::{Known, identify};
+pub(super) use sight::tell;
 
 /// A request of the model API and where it goes.
 #[derive(Clone, Copy)]
@@ -203,7 +207,7 @@ fn origin(ctx: &Ctx, asked: &Asked<'_>, directives: &Directives, scope: String) 
         route: asked.route.name.clone(),
         model: asked.view.model.as_deref().unwrap_or_default().to_owned(),
         namespace: directives.namespace.clone().unwrap_or_default(),
-        tags: Vec::new(),
+        tags: directives.tags.clone(),
     }
 }
 
