@@ -102,9 +102,9 @@ impl Proxy {
                         route: &route,
                         pool: &pool,
                     };
-                    return self
-                        .embed_rest(session, ctx, way, reservation, body, *partly)
-                        .await;
+                    let rest = self.embed_rest(session, ctx, way, reservation, body, *partly);
+                    // In a box, for it would make the future of every request twice as large.
+                    return Box::pin(rest).await;
                 }
                 Ok(looked @ (embeddings::Looked::Whole | embeddings::Looked::Miss(_))) => {
                     inputs = looked;

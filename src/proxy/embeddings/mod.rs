@@ -38,7 +38,7 @@ pub(super) enum Looked {
     /// The client has its answer.
     Answered,
     /// No input is known. The answer passes through and may be stored.
-    Miss(Option<Fill>),
+    Miss(Option<Box<Fill>>),
     /// Some inputs are known, or come twice.
     Partly(Box<Partly>),
 }
@@ -131,7 +131,7 @@ pub(super) async fn look_up(
         &inputs,
     );
     if found.asked.len() == inputs.each().len() {
-        return Ok(Looked::Miss(directives.store.then_some(fill)));
+        return Ok(Looked::Miss(directives.store.then(|| Box::new(fill))));
     }
     let places: Vec<usize> = found.asked.iter().map(|(at, _)| *at).collect();
     Ok(Looked::Partly(Box::new(Partly {
