@@ -35,10 +35,13 @@ use parking_lot::Mutex;
 use crate::config::model::Embedder as Config;
 use crate::metrics::events;
 
+pub(super) use folder::Files;
 pub(super) use library::Library;
 use memory::Memory;
+pub(super) use model::tokenizer_files;
 use queue::{Joined, Queue};
 use worker::Worker;
+pub(super) use worker::guarded;
 
 /// Texts that may wait, for each thread. At a millisecond or so each, more would miss any sensible deadline.
 const QUEUE_PER_THREAD: usize = 64;

@@ -121,6 +121,20 @@ impl Identity {
             question: question.map(str::to_owned),
         }
     }
+
+    /// The identity of one input of a request for embeddings; `self` is that of the request without any.
+    #[must_use]
+    pub fn of_input(&self, digest: &[u8; 32]) -> Self {
+        let mut exact = Encoder::with_room(SMALL);
+        exact.text(b"input");
+        exact.raw(&self.exact);
+        exact.raw(digest);
+        Self {
+            exact: exact.finish(),
+            compat: self.exact,
+            question: None,
+        }
+    }
 }
 
 /// What holds the text of the last turn, if that turn is a user's: chat completions and messages (`messages`), responses

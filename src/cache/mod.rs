@@ -25,6 +25,7 @@ pub mod key;
 pub mod manage;
 pub mod purge;
 pub mod ratio;
+pub mod rerank;
 pub mod scope;
 pub mod semantic;
 pub mod store;
@@ -42,6 +43,7 @@ pub use epochs::{Belongs, Epochs, Whose};
 pub use key::{BodyKey, Identity, KeyParts, Unkeyable};
 pub use manage::{Feedback, Found, Verdict};
 pub use purge::{Near, Selector};
+pub use rerank::Reranker;
 pub use scope::Caller;
 pub use store::{NotDurable, Store};
 
@@ -49,6 +51,7 @@ use crate::config::model::{self, Cache as Config};
 use crate::metrics::events;
 use exact::Exact;
 use fill::Filler;
+use index::Neighbour;
 use manage::Managed;
 use semantic::{IndexStats, SearchFailure, Semantic};
 use store::{StoreStats, Vector};
@@ -70,6 +73,17 @@ struct Meaning {
     config: model::Semantic,
     embedder: Arc<Embedder>,
     index: Arc<Semantic>,
+    reranker: SecondLook,
+}
+
+/// Who takes a second look.
+#[derive(Debug)]
+enum SecondLook {
+    /// Nobody is asked to.
+    None,
+    By(Reranker),
+    /// One is wanted and could not be had, so where it would be asked nothing is served.
+    Missing(model::Reranker),
 }
 
 /// What came of a lookup by meaning.
@@ -197,6 +211,7 @@ impl Cache {
                 config: config.clone(),
                 embedder,
                 index: Arc::new(Semantic::start(config.max_entries)?),
+                reranker: SecondLook::of(config),
             }),
             _ => None,
         };
@@ -307,12 +322,15 @@ impl Cache {
             }
             let similarity = neighbour.similarity.min(1.0);
             if similarity >= threshold {
-                match differs(facts.as_ref(), &entry) {
-                    None => return SemanticOutcome::Hit { entry, similarity },
-                    Some(difference) => {
-                        refused.get_or_insert(difference);
-                        continue;
-                    }
+                if let Some(difference) = differs(facts.as_ref(), &entry) {
+                    refused.get_or_insert(difference);
+                    continue;
+                }
+                if meaning
+                    .bears_second_look(question, &entry, similarity, deadline)
+                    .await
+                {
+                    return SemanticOutcome::Hit { entry, similarity };
                 }
             }
             nearest = Some(similarity);
@@ -323,6 +341,21 @@ impl Cache {
             nearest,
             refused,
         }
+    }
+
+    /// The nearest of a request's class to a vector, nearest first, whether or not their answers may still be served.
+    ///
+    /// # Errors
+    /// [`SearchFailure`], at `deadline` at the latest; also where this cache does not serve by meaning.
+    pub async fn neighbours(
+        &self,
+        identity: &Identity,
+        vector: Arc<[f32]>,
+        deadline: Instant,
+    ) -> Result<Vec<Neighbour>, SearchFailure> {
+        let meaning = self.meaning.as_ref().ok_or(SearchFailure::Failed)?;
+        let found = meaning.index.nearest(identity.compat, vector, deadline);
+        found.await
     }
 
     /// Stores an answer.
@@ -398,6 +431,47 @@ fn index_folder(store: &Path) -> PathBuf {
 fn differs(facts: Option<&guard::Facts>, entry: &Entry) -> Option<guard::Difference> {
     let stored = entry.question.as_deref().unwrap_or_default();
     facts?.same(&guard::Facts::of(stored)).err()
+}
+
+impl SecondLook {
+    fn of(config: &model::Semantic) -> Self {
+        let Some(wanted) = &config.reranker else {
+            return Self::None;
+        };
+        match Reranker::start(wanted, &config.embedder) {
+            Ok(reranker) => Self::By(reranker),
+            Err(error) => {
+                let (above, below) = wanted.band;
+                log::warn!("reranker: {error}; serving nothing by meaning from {above} to {below}");
+                Self::Missing(wanted.clone())
+            }
+        }
+    }
+}
+
+impl Meaning {
+    /// Whether a question may have the answer to another after a second look at both, if they deserve one.
+    async fn bears_second_look(
+        &self,
+        question: &str,
+        entry: &Entry,
+        similarity: f32,
+        deadline: Instant,
+    ) -> bool {
+        match (&self.reranker, &entry.question) {
+            (SecondLook::None, _) => true,
+            (SecondLook::By(reranker), _) if !reranker.wanted(similarity) => true,
+            (SecondLook::By(reranker), Some(other)) => {
+                let look = reranker.look(question, other, deadline).await;
+                look.is_ok_and(|look| look.accepted)
+            }
+            (SecondLook::By(_), None) => false,
+            (SecondLook::Missing(wanted), _) => {
+                let (above, below) = wanted.band;
+                !(above..=below).contains(&similarity)
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -115,9 +115,11 @@ mod tests {
         let now = Instant::now();
         std::thread::scope(|threads| {
             for _ in 0..4 {
-                threads.spawn(|| (0..5000).for_each(|n| {
-                    ratio.note(n % 2 == 0, 0.6, now);
-                }));
+                threads.spawn(|| {
+                    (0..5000).for_each(|n| {
+                        ratio.note(n % 2 == 0, 0.6, now);
+                    })
+                });
             }
         });
         assert_eq!(ratio.counts(), (20_000, 10_000));

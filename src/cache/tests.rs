@@ -477,3 +477,43 @@ async fn whatever_is_asked_in_whatever_order_an_answer_stays_in_its_class() {
     }
     assert!(exact > 0 && near > 0, "{exact} exact, {near} near");
 }
+
+/// A cache whose reranker reads the directory at `path`, wanted from 0.8 to 0.95.
+fn with_reranker(path: &std::path::Path, library: PathBuf) -> Cache {
+    let mut config = config();
+    if let Some(semantic) = &mut config.semantic {
+        semantic.decision = model::Decision::Threshold(0.8);
+        semantic.embedder.library = Some(library);
+        semantic.reranker = Some(super::rerank::tests::config(path));
+    }
+    let cache = Cache::new(&config, Some(Arc::new(fake(by_angle)))).unwrap();
+    if let Some(SecondLook::By(reranker)) = cache.meaning.as_ref().map(|m| &m.reranker) {
+        super::rerank::tests::settled(reranker);
+    }
+    cache
+}
+
+#[tokio::test]
+async fn between_near_and_far_a_second_look_decides_and_without_one_nothing_is_served() {
+    let Some(library) = super::embed::tests::onnx::library() else {
+        return;
+    };
+    let (model, empty) = (super::rerank::tests::folder(), tempfile::tempdir().unwrap());
+    for (path, looks) in [(model.path(), true), (empty.path(), false)] {
+        let cache = with_reranker(path, library.clone());
+        let now = Instant::now();
+        let about = |text: &str| ask("a", "be brief", text);
+        store(&cache, &about("0 red"), "the answer", now).await;
+        // Cosines of 0.1, 0.5 and 0.7 radians: 0.995, 0.878 and 0.765.
+        for (text, wanted) in [
+            ("10 blue", true),
+            ("50 green", looks),
+            ("50 blue", false),
+            ("70 red", false),
+        ] {
+            let outcome = lookup(&cache, &about(text), now).await;
+            let hit = matches!(outcome, SemanticOutcome::Hit { .. });
+            assert_eq!(hit, wanted, "{text}, with a model: {looks}");
+        }
+    }
+}

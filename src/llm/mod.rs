@@ -6,6 +6,7 @@
 
 pub mod answer;
 pub mod document;
+pub mod embeddings;
 pub mod endpoint;
 pub mod error;
 pub mod finish;

@@ -183,6 +183,15 @@ pub fn index_searched(time: Duration) {
     names::SEARCH_SECONDS.observe(time.as_secs_f64());
 }
 
+/// A request for embeddings was looked up input by input.
+pub fn inputs_looked_up(known: usize, unknown: usize) {
+    for (result, inputs) in [("hit", known), ("miss", unknown)] {
+        names::CACHE_INPUTS
+            .with_label_values(&[result])
+            .inc_by(inputs as u64);
+    }
+}
+
 /// A lookup by meaning took `time`.
 pub fn semantic_lookup(time: Duration) {
     names::SEMANTIC_SECONDS.observe(time.as_secs_f64());
@@ -201,6 +210,12 @@ pub fn embedded(result: &str, time: Option<Duration>) {
 pub fn embedding_ran(texts: usize, time: Duration) {
     names::EMBED_RUN_TEXTS.observe(texts as f64);
     names::EMBED_RUN_SECONDS.observe(time.as_secs_f64());
+}
+
+/// Two questions were looked at a second time: `accepted`, `rejected`, or why that could not be.
+pub fn reranked(result: &str, time: Duration) {
+    count!(RERANKS, [result]);
+    names::RERANK_SECONDS.observe(time.as_secs_f64());
 }
 
 /// An answer came from a cache and saved the computing of `tokens`.

@@ -137,6 +137,8 @@ series! {
     CACHE_LOOKUPS: IntCounterVec = counters("tollgate_cache_lookups_total", "Cache lookups", &["tier", "result"]);
     /// Requests of routes with a cache.
     CACHE_REQUESTS: IntCounterVec = counters("tollgate_cache_requests_total", "Requests of routes with a cache, by where their answers came from", &["cache", "route", "tenant", "kind"]);
+    /// Inputs of requests for embeddings.
+    CACHE_INPUTS: IntCounterVec = counters("tollgate_cache_inputs_total", "Inputs of requests for embeddings, by whether their vector was known", &["result"]);
     /// Entries, read at scrape time.
     CACHE_ENTRIES: IntGaugeVec = gauges("tollgate_cache_entries", "Answers held", &["cache"]);
     /// Bytes, read at scrape time.
@@ -179,6 +181,10 @@ series! {
     EMBED_RUN_SECONDS: Histogram = histogram("tollgate_embed_run_seconds", "One run of a sentence model", &FINE);
     /// Search alone.
     SEARCH_SECONDS: Histogram = histogram("tollgate_cache_search_seconds", "From asking the semantic index to having its nearest", &FINE);
+    /// Second looks.
+    RERANKS: IntCounterVec = counters("tollgate_reranks_total", "Second looks at two questions, and what they said or why there was none", &["result"]);
+    /// Time of a second look.
+    RERANK_SECONDS: Histogram = histogram("tollgate_rerank_seconds", "A second look at two questions", &FINE);
     /// Embedding and search together.
     SEMANTIC_SECONDS: Histogram = histogram("tollgate_semantic_lookup_seconds", "Embedding and search of one lookup by meaning", &FINE);
     /// What limits decided.

@@ -14,6 +14,7 @@ mod collect;
 mod ctx;
 mod dispatch;
 mod edge;
+mod embeddings;
 mod finish;
 mod intake;
 mod introduce;

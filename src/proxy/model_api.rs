@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::admission::{authenticate, client_hash, reserve};
+use super::admission::{Held, authenticate, client_hash, reserve};
 use super::cached::{self, Looked};
 use super::ctx::Ctx;
 use super::dispatch::{Outgoing, Upload};
 use super::edge::{self, Way, find_route};
+use super::embeddings;
 use super::read::Read;
 use super::stop::Stop;
 use super::tee::{Learn, Tee};
@@ -21,6 +22,7 @@ use crate::front::Session;
 use crate::llm::Endpoint;
 use crate::llm::error::ApiError;
 use crate::metrics::events;
+use crate::state::Pool;
 
 impl Proxy {
     /// Answers one request.
@@ -90,8 +92,32 @@ impl Proxy {
             },
         )?;
         let mut fill = None;
+        let mut inputs = embeddings::Looked::Whole;
         let text_only = view.is_some_and(|view| !view.has_images);
-        if let Some(read) = &read {
+        if let (Some(read), Endpoint::Embeddings) = (&read, endpoint) {
+            match embeddings::look_up(session, ctx, &read.view, &body, &route).await {
+                Ok(embeddings::Looked::Partly(partly)) => {
+                    let way = embeddings::Way {
+                        route: &route,
+                        pool: &pool,
+                    };
+                    return self
+                        .embed_rest(session, ctx, way, reservation, body, *partly)
+                        .await;
+                }
+                Ok(looked @ (embeddings::Looked::Whole | embeddings::Looked::Miss(_))) => {
+                    inputs = looked;
+                }
+                ended => {
+                    // Nothing went to a peer.
+                    if let Some(mut reservation) = reservation {
+                        reservation.answered_here();
+                    }
+                    return ended.map(|_| ());
+                }
+            }
+        }
+        if let (Some(read), embeddings::Looked::Whole) = (&read, &inputs) {
             match cached::look_up(session, ctx, endpoint, read, &route).await {
                 Ok(Looked::Miss(filled)) => fill = filled,
                 ended => {
@@ -126,12 +152,7 @@ impl Proxy {
         let answer = match self.dispatch(session, ctx, &outgoing).await {
             Ok(answer) => answer,
             Err(stop) => {
-                // A refusal costs its request, not its tokens, and so does a client that left before a peer could have
-                // read its prompt.
-                let unread = matches!(stop, Stop::Refused(_)) || ctx.record.attempts == 0;
-                if let (Some(mut reservation), true) = (reservation, unread) {
-                    reservation.settle(0, Instant::now());
-                }
+                settle_unanswered(ctx, reservation, &stop);
                 return Err(stop);
             }
         };
@@ -145,23 +166,39 @@ impl Proxy {
             prompt_tokens,
         };
         let mut tee = Tee::metering(endpoint, reservation, learn, fill);
+        if let embeddings::Looked::Miss(kept) = inputs {
+            tee.keep_inputs(kept);
+        }
         ctx.record.metered = true;
         dispatch_headers(ctx);
         let relayed = self.relay(session, ctx, &pool, answer, &mut tee).await;
-        ctx.record.usage = tee.usage();
-        ctx.record.response_model = tee.model().map(str::to_owned);
-        ctx.record.finish_reason = tee.finish_reason().map(str::to_owned);
-        ctx.record.tokens = tee.token_times();
-        if relayed.is_ok() && ctx.record.error_type.is_empty() {
-            let usage = ctx.record.usage.unwrap_or_default();
-            events::answered(
-                &pool.conf.name,
-                ctx.start.elapsed(),
-                usage.input_tokens,
-                usage.output_tokens,
-            );
-        }
+        note(ctx, &tee, &pool, relayed.is_ok());
         relayed
+    }
+}
+
+/// A refusal costs its request, not its tokens, and so does a client that left before a peer could have read its prompt.
+pub(super) fn settle_unanswered(ctx: &Ctx, reservation: Option<Held>, stop: &Stop) {
+    let unread = matches!(stop, Stop::Refused(_)) || ctx.record.attempts == 0;
+    if let (Some(mut reservation), true) = (reservation, unread) {
+        reservation.settle(0, Instant::now());
+    }
+}
+
+/// Notes what the tee has read.
+pub(super) fn note(ctx: &mut Ctx, tee: &Tee, pool: &Pool, relayed: bool) {
+    ctx.record.usage = tee.usage();
+    ctx.record.response_model = tee.model().map(str::to_owned);
+    ctx.record.finish_reason = tee.finish_reason().map(str::to_owned);
+    ctx.record.tokens = tee.token_times();
+    if relayed && ctx.record.error_type.is_empty() {
+        let usage = ctx.record.usage.unwrap_or_default();
+        events::answered(
+            &pool.conf.name,
+            ctx.start.elapsed(),
+            usage.input_tokens,
+            usage.output_tokens,
+        );
     }
 }
 

@@ -157,7 +157,7 @@ async fn broke(
 }
 
 /// The peer's head made ready for the client: connection-level headers are left to the client's connection.
-fn client_head(ctx: &Ctx, mut head: ResponseHeader) -> ResponseHeader {
+pub(super) fn client_head(ctx: &Ctx, mut head: ResponseHeader) -> ResponseHeader {
     for name in strip_hop_by_hop(&head.headers) {
         head.remove_header(&name);
     }

@@ -9,6 +9,7 @@ use pingora::http::ResponseHeader;
 use super::admission::Held;
 use super::cached::Fill;
 use super::collect::Collected;
+use super::embeddings;
 use crate::balance::Lease;
 use crate::llm::answer::AnswerFacts;
 use crate::llm::meter::StreamMeter;
@@ -25,6 +26,8 @@ pub(super) struct Tee {
     kind: Kind,
     status: u16,
     fill: Option<Fill>,
+    /// Answers to the inputs of a request for embeddings.
+    inputs: Option<embeddings::Fill>,
     reservation: Option<Held>,
     learn: Option<Learn>,
     first_token: Option<Instant>,
@@ -84,12 +87,23 @@ impl Tee {
             kind,
             status: 0,
             fill,
+            inputs: None,
             reservation,
             learn,
             first_token: None,
             last_token: None,
             completed: false,
         }
+    }
+
+    /// Takes the reservation back, for another answer to the same request.
+    pub(super) fn take_reservation(&mut self) -> Option<Held> {
+        self.reservation.take()
+    }
+
+    /// Remembers the answers to single inputs too.
+    pub(super) fn keep_inputs(&mut self, inputs: Option<embeddings::Fill>) {
+        self.inputs = inputs;
     }
 
     /// The answer has begun.
@@ -103,6 +117,9 @@ impl Tee {
         let encoded = head.headers.contains_key(http::header::CONTENT_ENCODING);
         if let Some(fill) = &mut self.fill {
             fill.head(self.status, kind, encoded);
+        }
+        if let Some(inputs) = &mut self.inputs {
+            inputs.head(self.status, encoded);
         }
         if let Kind::Unknown(endpoint) = self.kind {
             self.kind = if encoded {
@@ -130,6 +147,9 @@ impl Tee {
         };
         if let Some(fill) = &mut self.fill {
             fill.part(part);
+        }
+        if let Some(inputs) = &mut self.inputs {
+            inputs.part(part);
         }
         match &mut self.kind {
             Kind::Opaque | Kind::Unknown(_) => progress(0),
@@ -208,6 +228,9 @@ impl Tee {
                 (_, false) => reservation.settle(0, now),
                 (None, true) => drop(reservation),
             }
+        }
+        if let Some(inputs) = self.inputs.take() {
+            inputs.store();
         }
         if let Some(fill) = self.fill.take() {
             let complete = match &self.kind {

@@ -15,6 +15,7 @@ mod demo;
 mod durable;
 mod early;
 mod edge;
+mod embeddings;
 mod endurance;
 mod faults;
 mod forwarded;

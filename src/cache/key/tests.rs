@@ -330,3 +330,21 @@ fn change_leaf(value: &mut Value, left: &mut usize) {
         }
     }
 }
+
+#[test]
+fn an_input_is_known_by_its_request_and_itself() {
+    let frame = |exact: u8| Identity {
+        exact: [exact; 32],
+        compat: [9; 32],
+        question: None,
+    };
+    let one = frame(1).of_input(&[1; 32]);
+    assert_eq!(one, frame(1).of_input(&[1; 32]));
+    let others = [
+        frame(1),
+        frame(1).of_input(&[2; 32]),
+        frame(2).of_input(&[1; 32]),
+        one.of_input(&[1; 32]),
+    ];
+    assert!(others.iter().all(|other| other.exact != one.exact));
+}

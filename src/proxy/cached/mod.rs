@@ -14,7 +14,7 @@ use super::read::Read;
 use super::stop::Stop;
 use crate::cache::guard::Difference;
 use crate::cache::{
-    Bounds, Cache, Directives, Eligible, Facts, Origin, SemanticOutcome, eligible, ttl,
+    Bounds, Cache, Directives, Eligible, Facts, Identity, Origin, SemanticOutcome, eligible, ttl,
 };
 use crate::front::Session;
 use crate::llm::Endpoint;
@@ -175,8 +175,28 @@ fn life(cache: &Cache, view: &RequestView) -> Option<Duration> {
     ttl::life(&view.last_user_text()?, rules)
 }
 
+/// Identifies a request for embeddings, given without its inputs; `None` if it has no identity.
+pub(super) fn identify_frame(
+    session: &Session,
+    ctx: &Ctx,
+    frame: &Read,
+    route: &Route,
+    cache: &Cache,
+    directives: &Directives,
+) -> Option<(Identity, Origin)> {
+    let asked = Asked {
+        endpoint: Endpoint::Embeddings,
+        view: &frame.view,
+        read: frame,
+        route,
+    };
+    let known = identify(session, ctx, &asked, cache, directives, None).ok()?;
+    let origin = origin(ctx, &asked, directives, known.scope);
+    Some((known.identity, origin))
+}
+
 /// The shorter of two lives, of which either may be left to others.
-fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
+pub(super) fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
     a.into_iter().chain(b).min()
 }
 
@@ -214,7 +234,7 @@ fn by_meaning(cache: &Cache, view: &RequestView) -> Eligible {
     eligible(&facts, bounds)
 }
 
-fn status(ctx: &mut Ctx, status: &'static str) {
+pub(super) fn status(ctx: &mut Ctx, status: &'static str) {
     ctx.record.cache_status = Some(status);
     ctx.own.set("x-cache-status", status);
 }

@@ -226,7 +226,7 @@ fn run(config: &std::path::Path, folder: &std::path::Path) -> Command {
 }
 
 /// Gauges that are not about requests, and so are not zero at rest.
-const STANDING: [&str; 11] = [
+const STANDING: [&str; 12] = [
     "tollgate_peer_up",
     "tollgate_cache_entries",
     "tollgate_cache_bytes",
@@ -236,6 +236,7 @@ const STANDING: [&str; 11] = [
     "tollgate_cache_store_waiting_bytes",
     "tollgate_cache_store_lost",
     "tollgate_cache_store_damaged",
+    "tollgate_cache_familiar_body_bytes",
     "tollgate_embedder_ready",
     "tollgate_config_generation",
 ];
