@@ -218,7 +218,7 @@ impl Cache {
     ///
     /// # Errors
     /// When a bad answer may come back after a restart.
-    pub async fn feedback(
+    pub async fn judge(
         &self,
         id: &str,
         verdict: Verdict,

@@ -214,7 +214,10 @@ async fn hit(session: &mut Session, ctx: &mut Ctx, known: &[Arc<Entry>]) -> Resu
         .number("age", oldest.unwrap_or(Duration::ZERO).as_secs());
     ctx.record.usage = Some(Usage::default());
     ctx.record.response_model = Some(model.to_owned());
-    events::cache_saved(known.iter().map(|entry| entry.answer.input_tokens).sum());
+    ctx.record.saved = Some(Usage {
+        input_tokens: known.iter().map(|entry| entry.answer.input_tokens).sum(),
+        ..Usage::default()
+    });
     ctx.record.first_byte = Some(ctx.start.elapsed());
     // Before the client takes its time to read.
     ctx.overhead_ends("hit");
