@@ -89,6 +89,7 @@ fn put(cache: &Cache, identity: &Identity, vector: Option<Arc<[f32]>>) {
         answer: answer(),
         origin: Origin::default(),
         ttl: None,
+        asked: Instant::now(),
         vector,
     };
     cache.put(new, Instant::now());
