@@ -57,6 +57,11 @@ pub(super) fn refresh(snapshot: &Snapshot, now: Instant) {
         names::CACHE_BYTES
             .with_label_values(&[name])
             .set(count(stats.bytes));
+        for (route, precision) in super::curve::precision(cache) {
+            names::CACHE_PRECISION
+                .with_label_values(&[name.as_str(), &route])
+                .set(precision);
+        }
         if let Some(store) = &stats.store {
             let ready = u64::from(store.state == State::Ready);
             for (gauge, value) in [

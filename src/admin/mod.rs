@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod cache;
+mod curve;
 mod gauges;
 mod guard;
 mod status;

@@ -218,7 +218,7 @@ impl Cache {
     ///
     /// # Errors
     /// When a bad answer may come back after a restart.
-    pub async fn feedback(
+    pub async fn judge(
         &self,
         id: &str,
         verdict: Verdict,
@@ -227,6 +227,8 @@ impl Cache {
         let Some(entry) = self.get_by_id(id).filter(|entry| may(&entry.origin)) else {
             return Ok(false);
         };
+        // Whether it was served by meaning, and so teaches something, changes nothing here.
+        let _ = self.heard(&entry.id, verdict == Verdict::Good).await;
         match verdict {
             Verdict::Good => Ok(true),
             Verdict::Bad => self.remove_by_id(&entry.id).await,

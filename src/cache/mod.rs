@@ -30,6 +30,8 @@ pub mod scope;
 pub mod semantic;
 pub mod store;
 pub mod ttl;
+pub mod verified;
+pub mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -46,6 +48,7 @@ pub use purge::{Near, Selector};
 pub use rerank::Reranker;
 pub use scope::Caller;
 pub use store::{NotDurable, Store};
+pub use verified::Sighting;
 
 use crate::config::model::{self, Cache as Config};
 use crate::metrics::events;
@@ -55,6 +58,7 @@ use index::Neighbour;
 use manage::Managed;
 use semantic::{IndexStats, SearchFailure, Semantic};
 use store::{StoreStats, Vector};
+use verify::Verifier;
 
 /// One cache of the configuration.
 #[derive(Debug)]
@@ -73,6 +77,8 @@ struct Meaning {
     config: model::Semantic,
     embedder: Arc<Embedder>,
     index: Arc<Semantic>,
+    /// Decides where a promise was made, and learns where one might be.
+    verifier: Option<Arc<Verifier>>,
     reranker: SecondLook,
 }
 
@@ -95,6 +101,10 @@ pub enum SemanticOutcome {
         entry: Arc<Entry>,
         /// Cosine similarity of the two questions.
         similarity: f32,
+        /// The question's vector.
+        vector: Arc<[f32]>,
+        /// It is to be asked upstream all the same, and compared.
+        check: Option<Box<Sighting>>,
     },
     /// None is near enough.
     Miss {
@@ -102,6 +112,8 @@ pub enum SemanticOutcome {
         vector: Arc<[f32]>,
         /// Similarity of the nearest answer that could have been served, if there is one.
         nearest: Option<f32>,
+        /// What could have been served, to be compared with the fresh answer.
+        sighting: Option<Box<Sighting>>,
         /// What the guard saw in the nearest one that was near enough.
         refused: Option<guard::Difference>,
     },
@@ -211,6 +223,7 @@ impl Cache {
                 config: config.clone(),
                 embedder,
                 index: Arc::new(Semantic::start(config.max_entries)?),
+                verifier: Meaning::verifier(config),
                 reranker: SecondLook::of(config),
             }),
             _ => None,
@@ -237,14 +250,16 @@ impl Cache {
             });
             filler = Some(sink);
         }
-        Ok(Self {
+        let cache = Self {
             config: config.clone(),
             exact,
             meaning,
             store,
             filler,
             managed: Arc::default(),
-        })
+        };
+        cache.recall();
+        Ok(cache)
     }
 
     /// What it was made from. A cache whose configuration is equal after a reload can be kept, with all it holds.
@@ -306,6 +321,28 @@ impl Cache {
             Ok(found) => found,
             Err(failure) => return skipped(Skip::Search(failure), Some(vector)),
         };
+        if let Some(verifier) = &meaning.verifier {
+            let asked = (identity, directives, question.as_str());
+            let outcome = self.verified(meaning, verifier, asked, &found, vector, now);
+            if let SemanticOutcome::Hit {
+                entry,
+                similarity,
+                vector,
+                ..
+            } = &outcome
+                && !meaning
+                    .bears_second_look(question, entry, *similarity, deadline)
+                    .await
+            {
+                return SemanticOutcome::Miss {
+                    vector: Arc::clone(vector),
+                    nearest: Some(*similarity),
+                    sighting: None,
+                    refused: None,
+                };
+            }
+            return outcome;
+        }
         let threshold = directives
             .threshold
             .map_or(meaning.config.floor(), |t| t.max(meaning.config.floor()));
@@ -330,7 +367,12 @@ impl Cache {
                     .bears_second_look(question, &entry, similarity, deadline)
                     .await
                 {
-                    return SemanticOutcome::Hit { entry, similarity };
+                    return SemanticOutcome::Hit {
+                        entry,
+                        similarity,
+                        vector,
+                        check: None,
+                    };
                 }
             }
             nearest = Some(similarity);
@@ -339,6 +381,7 @@ impl Cache {
         SemanticOutcome::Miss {
             vector,
             nearest,
+            sighting: None,
             refused,
         }
     }

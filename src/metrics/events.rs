@@ -249,6 +249,16 @@ pub fn cache_evicted(cache: &str, reason: &str) {
     count!(CACHE_EVICTIONS, [cache, reason]);
 }
 
+/// A hit by meaning was asked upstream all the same: `answered`, `failed`, or `skipped` where there was no room for it.
+pub fn cache_explored(route: &str, result: &str) {
+    count!(CACHE_EXPLORED, [route, result]);
+}
+
+/// A fresh answer was compared with the one that could have been served: `right`, `wrong` or `unknown`.
+pub fn cache_compared(result: &str) {
+    count!(CACHE_COMPARED, [result]);
+}
+
 /// An answer was not stored.
 pub fn cache_write_skipped(reason: &str) {
     count!(CACHE_SKIPPED, [reason]);

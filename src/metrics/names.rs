@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use prometheus::{
-    Counter, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    Counter, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, core::Collector,
 };
 
@@ -43,6 +43,10 @@ fn money(name: &str, help: &str) -> Result<Counter, prometheus::Error> {
 fn gauge(name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
     IntGauge::new(name, help)
 }
+fn shares(name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, prometheus::Error> {
+    GaugeVec::new(Opts::new(name, help), labels)
+}
+
 fn gauges(name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
     IntGaugeVec::new(Opts::new(name, help), labels)
 }
@@ -159,6 +163,12 @@ series! {
     CACHE_STORE_DAMAGED: IntGaugeVec = gauges("tollgate_cache_store_damaged", "Records on the cache's disk that were not what had been written", &["cache"]);
     /// Answers that were not stored.
     CACHE_SKIPPED: IntCounterVec = counters("tollgate_cache_write_skipped_total", "Answers that were not stored", &["reason"]);
+    /// Hits by meaning that were asked upstream all the same.
+    CACHE_EXPLORED: IntCounterVec = counters("tollgate_cache_explore_total", "Hits by meaning that were asked upstream all the same", &["route", "result"]);
+    /// Fresh answers compared with stored ones.
+    CACHE_COMPARED: IntCounterVec = counters("tollgate_cache_compared_total", "Fresh answers compared with what the cache could have served by meaning", &["result"]);
+    /// Estimated precision, read at scrape time.
+    CACHE_PRECISION: GaugeVec = shares("tollgate_cache_est_precision", "Estimated share of right answers among those served by meaning; where nothing is served, of the region on trial", &["cache", "route"]);
     /// Tokens that no peer had to compute.
     CACHE_SAVED: IntCounter = counter("tollgate_cache_saved_tokens_total", "Tokens of answers that came from a cache");
     /// Money that no peer had to be paid.

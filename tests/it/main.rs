@@ -43,3 +43,4 @@ mod slow;
 mod smuggling;
 mod streams;
 mod upgrades;
+mod verified;

@@ -13,7 +13,7 @@ pub(super) async fn give(snapshot: &Snapshot, call: &Call<'_>) -> Result<Answer,
     let Feedback { cache, id, verdict } = body::parse(call.body)?;
     for cache in meant(snapshot, cache.as_deref())? {
         let taken = cache
-            .feedback(&id, verdict, |_| true)
+            .judge(&id, verdict, |_| true)
             .await
             .map_err(|why| not_durable(&why))?;
         if taken {

@@ -3,6 +3,7 @@
 //! ```text
 //! GET    /api/v1/cache                         all caches
 //! GET    /api/v1/cache/NAME                    one
+//! GET    /api/v1/cache/NAME/curve              precision against hit ratio of answers by meaning
 //! GET    /api/v1/cache/NAME/entries?tenant=…   some of its entries
 //! GET    /api/v1/cache/NAME/entries/ID         one entry
 //! DELETE /api/v1/cache/NAME/entries/ID
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 
 use super::answer::{Answer, Refusal};
+use super::curve;
 use crate::cache::{Cache, NotDurable};
 use crate::state::{Live, Snapshot};
 
@@ -60,6 +62,10 @@ pub(super) async fn answer(live: &Live, call: &Call<'_>) -> Result<Answer, Refus
         (&Method::GET, [name, "entries"]) => {
             entries::list(named(&snapshot, name)?, call.query).await
         }
+        (&Method::GET, [name, "curve"]) => {
+            let cache = named(&snapshot, name)?;
+            Ok(Answer::ok(&curve::of(&cache)))
+        }
         (&Method::GET, [name, "entries", id]) => {
             let cache = named(&snapshot, name)?;
             entries::show(&cache, id, call)
@@ -67,13 +73,13 @@ pub(super) async fn answer(live: &Live, call: &Call<'_>) -> Result<Answer, Refus
         (&Method::DELETE, [name, "entries", id]) => {
             entries::delete(named(&snapshot, name)?, id, call).await
         }
-        (_, [] | [_] | [_, "entries"] | [_, "entries", _]) => Err(Refusal::new(
+        (_, [] | [_] | [_, "curve" | "entries"] | [_, "entries", _]) => Err(Refusal::new(
             StatusCode::METHOD_NOT_ALLOWED,
             format!("{} is not understood on {}", call.method, call.path),
         )),
         _ => Err(Refusal::not_found(
             "known paths: /api/v1/cache /api/v1/cache/{purge,epoch,feedback} /api/v1/cache/NAME \
-             /api/v1/cache/NAME/entries /api/v1/cache/NAME/entries/ID",
+             /api/v1/cache/NAME/curve /api/v1/cache/NAME/entries /api/v1/cache/NAME/entries/ID",
         )),
     }
 }

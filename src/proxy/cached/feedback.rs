@@ -44,7 +44,7 @@ pub(in crate::proxy) async fn feedback(session: &mut Session, ctx: &mut Ctx) -> 
             continue;
         }
         let own = scope::partition(kept.config().scope, &caller(ctx, ""));
-        let taken = kept.feedback(&id, verdict, |origin| origin.scope == own);
+        let taken = kept.judge(&id, verdict, |origin| origin.scope == own);
         match taken.await {
             Ok(false) => {}
             Ok(true) => {

@@ -47,6 +47,8 @@ pub(super) enum Looked {
     Answered,
     /// A peer must answer; the answer may be stored.
     Miss(Option<Fill>),
+    /// The client has its answer, and a peer is to be asked all the same, to learn whether it was right.
+    Check(Box<Fill>),
 }
 
 /// Looks for an answer to `view` and, if there is one, gives it to the client.
@@ -102,7 +104,7 @@ pub(super) async fn look_up(
             None => events::cache_lookup("exact", "miss"),
         }
     }
-    let mut vector = None;
+    let (mut vector, mut seen) = (None, None);
     if let Some(Eligible::No(why)) = by_meaning {
         events::cache_lookup("semantic", why.name());
     }
@@ -115,16 +117,32 @@ pub(super) async fn look_up(
         };
         ctx.waited_since(now);
         match outcome {
-            SemanticOutcome::Hit { entry, similarity } => {
+            SemanticOutcome::Hit {
+                entry,
+                similarity,
+                vector: embedded,
+                check,
+            } => {
                 events::semantic_lookup(now.elapsed());
                 events::cache_lookup("semantic", "hit");
-                return hit(session, ctx, endpoint, view, &entry, Some(similarity)).await;
+                let looked = hit(session, ctx, endpoint, view, &entry, Some(similarity)).await?;
+                let life = life(&cache, view);
+                let kept = directives.store && !life.is_some_and(|life| life.is_zero());
+                let (Looked::Answered, Some(check), true) = (&looked, check, kept) else {
+                    return Ok(looked);
+                };
+                let origin = origin(ctx, &asked, &directives, scope);
+                let ttl = shorter(life, shorter(directives.ttl, route.cache_ttl));
+                let fill = Fill::new(cache, identity, origin, Some(embedded), endpoint, ttl);
+                return Ok(Looked::Check(Box::new(fill.comparing(Some(check)))));
             }
             SemanticOutcome::Miss {
                 vector: embedded,
+                sighting,
                 refused,
                 ..
             } => {
+                seen = sighting;
                 events::semantic_lookup(now.elapsed());
                 events::cache_lookup("semantic", refused.map_or("miss", Difference::name));
                 vector = Some(embedded);
@@ -161,9 +179,8 @@ pub(super) async fn look_up(
     }
     let origin = origin(ctx, &asked, &directives, scope);
     let ttl = shorter(life, shorter(directives.ttl, route.cache_ttl));
-    Ok(Looked::Miss(Some(Fill::new(
-        cache, identity, origin, vector, endpoint, ttl,
-    ))))
+    let fill = Fill::new(cache, identity, origin, vector, endpoint, ttl);
+    Ok(Looked::Miss(Some(fill.comparing(seen))))
 }
 
 /// What the rules on questions say of this one's answer.

@@ -32,7 +32,8 @@ pub(in crate::proxy) fn tell(ctx: &Ctx, now: Instant) {
             100.0 * cache.config().min_hit_ratio
         );
     }
-    if let (true, Some(usage)) = (hit, ctx.record.usage) {
+    let whole = ctx.record.usage.filter(|_| hit);
+    if let Some(usage) = ctx.record.saved.or(whole) {
         events::cache_saved(usage.total_tokens());
         let prices = &ctx.snapshot.config.prices;
         if !prices.is_empty() {

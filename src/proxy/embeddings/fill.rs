@@ -123,8 +123,10 @@ impl Keep {
                 ttl: self.ttl,
                 vector: None,
             };
-            if let Stored::TooLarge = self.cache.put(new, Instant::now()) {
-                events::cache_write_skipped("too_large");
+            match self.cache.put(new, Instant::now()) {
+                Stored::Yes(_) => {}
+                Stored::TooLarge => events::cache_write_skipped("too_large"),
+                Stored::Purged => events::cache_write_skipped("purged"),
             }
         }
     }
