@@ -88,7 +88,9 @@ fn put(cache: &Cache, identity: &Identity, vector: Option<Arc<[f32]>>) {
         identity,
         answer: answer(),
         origin: Origin::default(),
+        asked: Instant::now(),
         ttl: None,
+        asked: Instant::now(),
         vector,
     };
     cache.put(new, Instant::now());

@@ -49,8 +49,8 @@ pub struct KeyTable {
     clients: Option<HashMap<[u8; 32], Arc<Client>>>,
     /// `None` where the operating system has no random numbers: then nothing is remembered.
     secret: Option<[u8; 32]>,
-    /// By digest under the secret.
-    met: RwLock<HashMap<[u8; 32], Arc<Client>>>,
+    /// By digest under the secret, which nobody can steer.
+    met: RwLock<HashMap<[u8; 32], Arc<Client>, foldhash::quality::RandomState>>,
 }
 
 impl KeyTable {

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::key::Identity;
+use super::verify::AnswerClass;
+use crate::util::hex;
 
 /// What the maps by key and by id, the eviction policy and the allocator keep for an entry beside its own bytes, roughly.
 const OVERHEAD: usize = 256;
@@ -73,6 +75,8 @@ pub struct Entry {
     pub answer: Answer,
     /// Where it belongs.
     pub origin: Origin,
+    /// What its answer says.
+    pub class: AnswerClass,
 }
 
 impl Entry {
@@ -87,14 +91,17 @@ impl Entry {
         now: Instant,
     ) -> Self {
         let body = Bytes::copy_from_slice(&answer.body);
+        let mut id = String::with_capacity(32);
+        hex::push(fastrand::u128(..), 32, &mut id);
         Self {
-            id: format!("{:032x}", fastrand::u128(..)),
+            id,
             stored_at: now,
             ttl,
             exact: identity.exact,
             question: identity.question.clone(),
             answer: Answer { body, ..answer },
             origin,
+            class: AnswerClass::default(),
         }
     }
 

@@ -11,11 +11,12 @@ mod shard;
 mod value;
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use foldhash::quality::RandomState;
 use parking_lot::RwLock;
 
 use super::entry::{Entry, number};
@@ -46,7 +47,8 @@ pub struct Exact {
     grace: Duration,
 }
 
-type Ids = HashMap<u128, [u8; 32]>;
+/// Ids are random and keys are hashes already: nobody can choose many that meet in one place.
+type Ids = HashMap<u128, [u8; 32], RandomState>;
 
 /// What was removed, or would be.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -86,7 +88,7 @@ impl Exact {
         Self {
             shards: (0..shards).map(|_| RwLock::default()).collect(),
             ids: (0..shards).map(|_| RwLock::default()).collect(),
-            spread: RandomState::new(),
+            spread: RandomState::default(),
             clock: Clock::default(),
             bytes: AtomicU64::new(0),
             entries: AtomicU64::new(0),

@@ -26,6 +26,7 @@ pub use failure::Failure;
 pub use headers::{strip_hop_by_hop, upstream_head};
 pub use reach::{Reach, Way};
 
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -152,7 +153,9 @@ impl Exchange {
         match &mut self.link {
             Link::Http1 { http1, .. } => {
                 http1.put_head(head, body.len());
-                match self.deadline.in_all(http1.send(body, true, limit)).await {
+                let sending = http1.send(body, true, limit);
+                let sent = self.deadline.in_all(pin!(sending)).await;
+                match sent {
                     Ok(()) => self.head().await,
                     Err(failure @ Failure::Reset(_)) => self.last_words(failure).await,
                     Err(failure) => Err(failure),
@@ -180,7 +183,7 @@ impl Exchange {
     pub async fn head(&mut self) -> Result<ResponseHeader, Failure> {
         let limit = self.deadline.within(self.first_byte)?;
         match &mut self.link {
-            Link::Http1 { http1, .. } => match self.alarm.within(limit, http1.head()).await {
+            Link::Http1 { http1, .. } => match self.alarm.within(limit, pin!(http1.head())).await {
                 Ok(answered) => answered,
                 Err(_) => Err(self.deadline.late(Failure::FirstByteTimeout)),
             },
@@ -194,10 +197,12 @@ impl Exchange {
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
         let limit = self.deadline.within(self.between_chunks)?;
         match &mut self.link {
-            Link::Http1 { http1, .. } => match self.alarm.within(limit, http1.chunk()).await {
-                Ok(read) => read,
-                Err(_) => Err(self.deadline.late(Failure::BetweenChunksTimeout)),
-            },
+            Link::Http1 { http1, .. } => {
+                match self.alarm.within(limit, pin!(http1.chunk())).await {
+                    Ok(read) => read,
+                    Err(_) => Err(self.deadline.late(Failure::BetweenChunksTimeout)),
+                }
+            }
             Link::Http2(call) => call.chunk().await,
         }
     }

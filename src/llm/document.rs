@@ -10,6 +10,7 @@
 
 mod build;
 mod node;
+mod scan;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,8 @@ pub struct Document {
     unescaped: String,
     /// The root first; never empty.
     tokens: Vec<Token>,
+    /// Some object has two fields of one name.
+    repeats: bool,
 }
 
 /// One entry of the list. Positions are in the list.
@@ -80,6 +83,12 @@ impl Document {
     #[must_use]
     pub fn size(&self) -> usize {
         self.body.len() + self.unescaped.len()
+    }
+
+    /// Whether some object has two fields of one name.
+    #[must_use]
+    pub fn repeats_a_name(&self) -> bool {
+        self.repeats
     }
 
     /// Memory that it takes beside the body, in bytes.

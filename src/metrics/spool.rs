@@ -12,8 +12,9 @@ use parking_lot::{Condvar, Mutex};
 
 /// Bytes that may wait for the disk; what comes beyond is refused.
 pub(super) const MOST_WAITING: usize = 8 * 1024 * 1024;
-/// Longest time a line waits. A wake-up for each line would cost more than the line.
-const WRITE_EVERY: Duration = Duration::from_millis(50);
+/// Longest time a line waits. A wake-up for each line would cost more than the line, and lines of a longer time, made all
+/// at once, would keep requests from a core.
+const WRITE_EVERY: Duration = Duration::from_millis(10);
 /// Bytes of buffer kept between batches.
 const LASTING: usize = 256 * 1024;
 /// Bytes of text that are made before they are written.

@@ -54,7 +54,7 @@ impl Proxy {
         let began = Instant::now();
         let pool = &outgoing.pool;
         let way = pool.reach.way(lease.peer().label(), lease.addr());
-        let open = self.client.open(way, ctx.timeouts(pool), since);
+        let open = pin!(self.client.open(way, ctx.timeouts(pool), since));
         let opened = watching(session, AbortStage::BeforeFirstByte, open, outgoing).await?;
         let mut exchange = match opened {
             Ok(exchange) => exchange,
@@ -71,7 +71,7 @@ impl Proxy {
         let sent = match &outgoing.upload {
             Upload::Whole(body) => {
                 let head = self.peer_head(session, ctx, lease.peer().label(), Some(body.len()))?;
-                let talk = exchange.ask(&head, body.clone());
+                let talk = pin!(exchange.ask(&head, body.clone()));
                 let answered = watching(session, AbortStage::BeforeFirstByte, talk, outgoing);
                 Sent {
                     answered: answered.await?,

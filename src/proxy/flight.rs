@@ -41,7 +41,7 @@ impl Carried {
         tokio::spawn(self.carry(client, crew));
     }
 
-    pub(super) async fn carry(mut self, client: Arc<Client>, crew: Option<Crew>) {
+    async fn carry(mut self, client: Arc<Client>, crew: Option<Crew>) {
         while !self.exchange.is_done() {
             let deserted = async {
                 match crew.as_ref().filter(|_| !self.tee.is_complete()) {

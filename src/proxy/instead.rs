@@ -2,26 +2,20 @@
 //! words when no peer answers.
 
 use std::sync::Arc;
-use std::time::Instant;
-
-use bytes::Bytes;
 
 use super::Proxy;
-use super::cached::{self, Fill, Wanted};
+use super::cached::{self, Wanted};
+use super::check::Answered;
 use super::ctx::Ctx;
-use super::flight::Carried;
-use super::mirror;
-use super::report::{report_failure, report_status};
+use super::mirror::{ask, place};
 use super::respond;
 use super::stop::Stop;
-use super::tee::{Learn, Tee};
-use crate::balance::{Demand, Pick};
+use super::tee::Tee;
 use crate::cache::Entry;
-use crate::config::model::{Priority, Unavailable};
+use crate::config::model::Unavailable;
 use crate::front::Session;
 use crate::llm::{ApiError, Endpoint, Usage, replay};
 use crate::metrics::events;
-use crate::state::Pool;
 
 /// A model's request as its client asked it.
 #[derive(Clone, Copy)]
@@ -32,61 +26,38 @@ pub(super) struct Asked {
 
 impl Proxy {
     /// Fetches a fresh answer on a task of its own. Nobody waits for it: it does not queue, and is not tried again.
-    #[expect(clippy::too_many_arguments, reason = "each is of another kind")]
-    pub(super) fn refresh(
-        &self,
-        session: &Session,
-        ctx: &mut Ctx,
-        pool: &Arc<Pool>,
-        asked: Asked,
-        demand: &Demand,
-        body: Bytes,
-        learn: Learn,
-        fill: Fill,
-    ) {
-        let lease = match pool.queue.may_pass(Priority::Low) {
-            true => pool.balance.pick(demand, &[], Instant::now()),
-            false => Pick::Busy,
-        };
-        let permit = Arc::clone(&self.refreshes).try_acquire_owned();
-        let (Pick::Lease(mut lease), Ok(permit)) = (lease, permit) else {
+    pub(super) fn refresh(&self, session: &Session, ctx: &mut Ctx, answered: Answered<'_>) {
+        let Answered {
+            route,
+            demand,
+            endpoint,
+            body,
+            learn,
+            fill,
+        } = answered;
+        let name = learn.pool.conf.name.clone();
+        let Some((permit, pool, lease)) = place(ctx, route, &name, &demand, Some(&body)) else {
             return events::refreshed("skipped");
         };
         let Ok(head) = self.peer_head(session, ctx, lease.peer().label(), Some(body.len())) else {
             return;
         };
-        let (client, pool) = (Arc::clone(&self.client), Arc::clone(pool));
-        let (timeouts, request_id) = (ctx.timeouts(&pool), ctx.request_id.clone());
+        let client = Arc::clone(&self.client);
         tokio::spawn(async move {
-            let _out = permit;
-            let begun = mirror::begin(&client, &pool, &lease, timeouts, &head, body).await;
-            let (exchange, head) = match begun {
-                Ok(begun) => begun,
-                Err(failure) => {
-                    log::info!(
-                        "{request_id}: refresh from pool {}: {failure}",
-                        pool.conf.name
-                    );
-                    report_failure(&pool, &mut lease, &failure);
-                    return events::refreshed("failed");
-                }
-            };
-            report_status(&pool, &mut lease, &head);
-            let mut tee = Tee::metering(asked.endpoint, None, learn, Some(fill));
-            tee.head(&head);
-            if head.status.as_u16() != 200 {
-                return events::refreshed("failed");
-            }
-            events::refreshed("answered");
-            let carried = Carried {
-                exchange,
-                lease: Some(lease),
-                tee,
-                pool,
-                timeouts,
-                request_id,
-            };
-            carried.carry(client, None).await;
+            let _permit = permit;
+            let mut tee = Tee::metering(endpoint, None, learn, Some(fill));
+            events::refreshed(
+                match ask(&client, &pool, lease, &head, body, Some(&mut tee)).await {
+                    Ok(()) => {
+                        tee.complete();
+                        "answered"
+                    }
+                    Err(failure) => {
+                        log::info!("fresh answer from pool {name}: {failure}");
+                        "failed"
+                    }
+                },
+            );
         });
     }
 }

@@ -18,16 +18,17 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+static TRACE: [HeaderName; 2] = [TRACEPARENT, TRACESTATE];
 
 /// Where clients present their keys.
-const KEYS: [HeaderName; 3] = [
+static KEYS: [HeaderName; 3] = [
     AUTHORIZATION,
     HeaderName::from_static("x-api-key"),
     HeaderName::from_static("x-goog-api-key"),
 ];
 
 /// What else proxies say of clients. Peers that go by these must not hear them from the client itself.
-const CLAIMS: [HeaderName; 4] = [
+static CLAIMS: [HeaderName; 4] = [
     HeaderName::from_static("forwarded"),
     HeaderName::from_static("x-real-ip"),
     HeaderName::from_static("x-forwarded-port"),
@@ -46,10 +47,12 @@ pub(super) fn introduce(
     peer: &str,
 ) -> Result<(), Stop> {
     let noted = Noted::of(&head.headers);
-    if ctx.client.is_some() && noted.keys {
+    if ctx.client.is_some() {
         // The key was for us; a peer has no business with it.
-        for name in &KEYS {
-            head.headers.remove(name);
+        for (name, there) in KEYS.iter().zip(noted.keys) {
+            if there {
+                head.headers.remove(name);
+            }
         }
     }
     if !head.headers.contains_key(HOST) {
@@ -61,7 +64,7 @@ pub(super) fn introduce(
     }
     let headers = &mut head.headers;
     if let Ok(id) = HeaderValue::from_str(&ctx.request_id) {
-        headers.insert(X_REQUEST_ID, id);
+        put(headers, noted.id, X_REQUEST_ID, id);
     }
     forwarded(headers, &noted, session, ctx);
     traced(headers, &noted, ctx);
@@ -91,7 +94,8 @@ pub(super) fn introduce(
 /// Which of the fields below a request has, found in one walk: asked for by name, each name would be hashed.
 #[derive(Default)]
 struct Noted {
-    keys: bool,
+    keys: [bool; KEYS.len()],
+    id: bool,
     claims: bool,
     forwarded: bool,
     trace: bool,
@@ -104,11 +108,22 @@ impl Noted {
             if name.as_str().starts_with("x-forwarded-") {
                 noted.forwarded = true;
             }
-            noted.keys |= KEYS.contains(name);
+            noted.id |= *name == X_REQUEST_ID;
+            for (key, there) in KEYS.iter().zip(&mut noted.keys) {
+                *there |= key == name;
+            }
             noted.claims |= CLAIMS.contains(name);
-            noted.trace |= [TRACEPARENT, TRACESTATE].contains(name);
+            noted.trace |= TRACE.contains(name);
         }
         noted
+    }
+}
+
+/// Sets a field; `known` is whether there may be one already, as looking for it costs more than setting it.
+fn put(headers: &mut HeaderMap, known: bool, name: HeaderName, value: HeaderValue) {
+    match known {
+        true => drop(headers.insert(name, value)),
+        false => drop(headers.append(name, value)),
     }
 }
 
@@ -119,7 +134,7 @@ fn forwarded(headers: &mut HeaderMap, noted: &Noted, session: &Session, ctx: &Ct
             true => chain(headers, from),
             false => from.clone(),
         };
-        headers.insert(X_FORWARDED_FOR, chain);
+        put(headers, noted.forwarded, X_FORWARDED_FOR, chain);
     }
     if !ctx.behind_proxy && noted.claims {
         for name in &CLAIMS {
@@ -134,13 +149,14 @@ fn forwarded(headers: &mut HeaderMap, noted: &Noted, session: &Session, ctx: &Ct
             true => "https",
             false => "http",
         };
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
+        let scheme = HeaderValue::from_static(scheme);
+        put(headers, noted.forwarded, X_FORWARDED_PROTO, scheme);
     }
     if !kept(headers, X_FORWARDED_HOST) {
         match host(session) {
-            Some(host) => headers.insert(X_FORWARDED_HOST, host),
-            None => headers.remove(X_FORWARDED_HOST),
-        };
+            Some(host) => put(headers, noted.forwarded, X_FORWARDED_HOST, host),
+            None => drop(headers.remove(X_FORWARDED_HOST)),
+        }
     }
 }
 
@@ -184,7 +200,7 @@ fn traced(headers: &mut HeaderMap, noted: &Noted, ctx: &mut Ctx) {
     if let Trace::Begun(_, value) = begun
         && let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(value))
     {
-        headers.insert(TRACEPARENT, value);
+        put(headers, noted.trace, TRACEPARENT, value);
         if noted.trace {
             headers.remove(TRACESTATE);
         }

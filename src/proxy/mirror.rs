@@ -7,16 +7,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::http::RequestHeader;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Proxy;
 use super::ctx::Ctx;
 use super::dispatch::STALE_TRIES;
 use super::report::{failed, report_failure, report_status, report_success};
+use super::tee::Tee;
 use crate::balance::{Demand, Lease, Pick};
-use crate::config::model::{Priority, Timeouts};
-use crate::exchange::{Client, Exchange, Failure};
+use crate::config::model::Priority;
+use crate::exchange::{Client, Failure};
 use crate::front::Session;
 use crate::metrics::events::{self, Mirroring};
 use crate::route::Route;
@@ -51,7 +52,7 @@ impl Proxy {
         let body = body.cloned().unwrap_or_default();
         tokio::spawn(async move {
             let _out = (permit, Mirroring::begin());
-            let result = match ask(&client, &pool, lease, &head, body).await {
+            let result = match ask(&client, &pool, lease, &head, body, None).await {
                 Ok(()) => "answered",
                 Err(failure) => {
                     log::info!("copy for pool {}: {failure}", pool.conf.name);
@@ -65,7 +66,7 @@ impl Proxy {
 
 /// Room for the copy and a peer for it; `None` where one is missing. Nobody waits for a copy, and no copy goes before those
 /// who wait for a peer.
-fn place(
+pub(super) fn place(
     ctx: &Ctx,
     route: &Route,
     pool: &str,
@@ -87,15 +88,16 @@ fn place(
     }
 }
 
-/// Asks the peer and reads its answer away.
-async fn ask(
+/// Asks the peer and reads its answer away, or to `tee`.
+pub(super) async fn ask(
     client: &Client,
     pool: &Pool,
     mut lease: Lease,
     head: &RequestHeader,
     body: Bytes,
+    tee: Option<&mut Tee>,
 ) -> Result<(), Failure> {
-    let answered = answer(client, pool, &mut lease, head, body).await;
+    let answered = answer(client, pool, &mut lease, head, body, tee).await;
     if let Err(failure) = &answered {
         report_failure(pool, &mut lease, failure);
     }
@@ -108,38 +110,37 @@ async fn answer(
     lease: &mut Lease,
     head: &RequestHeader,
     body: Bytes,
+    mut tee: Option<&mut Tee>,
 ) -> Result<(), Failure> {
-    let (mut exchange, answer) = begin(client, pool, lease, pool.conf.timeouts, head, body).await?;
-    report_status(pool, lease, &answer);
-    while !exchange.is_done() && exchange.chunk().await?.is_some() {}
-    if !failed(answer.status.as_u16()) {
-        report_success(pool, lease);
-    }
-    exchange.release(client);
-    Ok(())
-}
-
-/// Sends a request that no client waits for, and reads the head of its answer.
-pub(super) async fn begin(
-    client: &Client,
-    pool: &Pool,
-    lease: &Lease,
-    timeouts: Timeouts,
-    head: &RequestHeader,
-    body: Bytes,
-) -> Result<(Exchange, ResponseHeader), Failure> {
     let began = Instant::now();
     let mut stale_tries = 0;
-    loop {
+    let (mut exchange, answer) = loop {
         let way = pool.reach.way(lease.peer().label(), lease.addr());
-        let mut exchange = client.open(way, timeouts, began).await?;
+        let mut exchange = client.open(way, pool.conf.timeouts, began).await?;
         match exchange.ask(head, body.clone()).await {
-            Ok(answer) => return Ok((exchange, answer)),
+            Ok(answer) => break (exchange, answer),
             // The peer had closed an idle connection, which says nothing about it.
             Err(failure) if exchange.is_stale(&failure) && stale_tries < STALE_TRIES => {
                 stale_tries += 1;
             }
             Err(failure) => return Err(failure),
         }
+    };
+    report_status(pool, lease, &answer);
+    if let Some(tee) = &mut tee {
+        tee.head(&answer);
     }
+    while !exchange.is_done() {
+        let Some(part) = exchange.chunk().await? else {
+            break;
+        };
+        if let Some(tee) = &mut tee {
+            tee.part(&part, Some(&mut *lease));
+        }
+    }
+    if !failed(answer.status.as_u16()) {
+        report_success(pool, lease);
+    }
+    exchange.release(client);
+    Ok(())
 }

@@ -3,13 +3,15 @@
 //! `admission` asks who it is and what their limits leave · `edge` finds the route and gives answers that it has itself ·
 //! `model_api` understands, looks up and sends on (`intake` takes the body in, `read` reads it) · `pass` streams everything else through ·
 //! `upgrade` joins connections that leave HTTP · `dispatch` finds a peer (`wait`), asks it (`attempt`; `introduce` says for
-//! whom) and tries again elsewhere · `mirror` sends copies · `relay` carries the answer to the client (`flight`: to all who share it; `instead`: an older one or the operator's) · `report` tells the
+//! whom) and tries again elsewhere · `mirror` sends copies, `check` asks what was answered by meaning · `relay` carries the
+//! answer to the client (`flight`: to all who share it; `instead`: an older one or the operator's) · `report` tells the
 //! pool how its peers did · `tee` meters it and fills the cache · `respond` writes answers of our own · `finish` logs and
 //! counts.
 
 mod admission;
 mod attempt;
 mod cached;
+mod check;
 mod ctx;
 mod dispatch;
 mod edge;
@@ -36,8 +38,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::Semaphore;
-
 use self::ctx::Ctx;
 use self::read::Familiar;
 use self::stop::Stop;
@@ -46,16 +46,11 @@ use crate::front::{Handler, Rules, Session};
 use crate::metrics::events::AbortStage;
 use crate::state::Live;
 
-/// Answers that are fetched anew at once, at most.
-const MOST_REFRESHES: usize = 256;
-
 /// Answers the requests of clients.
 pub struct Proxy {
     live: Arc<Live>,
     client: Arc<Client>,
     familiar: Familiar,
-    /// Room for fetching anew what is old.
-    refreshes: Arc<Semaphore>,
 }
 
 impl Proxy {
@@ -65,7 +60,6 @@ impl Proxy {
             live,
             client,
             familiar: Familiar::default(),
-            refreshes: Arc::new(Semaphore::new(MOST_REFRESHES)),
         }
     }
 }

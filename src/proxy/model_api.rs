@@ -6,7 +6,8 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::admission::{Held, authenticate, client_hash, reserve};
-use super::cached::{self, Fill, Looked, Shared, Wanted, give_stale};
+use super::cached::{self, Looked, Shared, Wanted, give_stale};
+use super::check::Answered;
 use super::ctx::Ctx;
 use super::dispatch::{Outgoing, Upload};
 use super::edge::{self, Way, find_route};
@@ -41,6 +42,7 @@ impl Proxy {
         let head = session.head();
         match endpoint {
             Some(endpoint) => self.model_api(session, ctx, endpoint).await,
+            None if cached::is_feedback(session, ctx) => cached::feedback(session, ctx).await,
             None if is_upgrade(head) => self.upgrade(session, ctx).await,
             None if self.merges_models(session, ctx) => self.models(session, ctx).await,
             None => self.pass(session, ctx).await,
@@ -107,9 +109,9 @@ impl Proxy {
                         route: &route,
                         pool: &pool,
                     };
-                    return self
-                        .embed_rest(session, ctx, way, reservation, body, *partly)
-                        .await;
+                    let rest = self.embed_rest(session, ctx, way, reservation, body, *partly);
+                    // In a box, for it would make the future of every request twice as large.
+                    return Box::pin(rest).await;
                 }
                 Ok(looked @ (embeddings::Looked::Whole | embeddings::Looked::Miss(_))) => {
                     inputs = looked;
@@ -126,12 +128,31 @@ impl Proxy {
         if let (Some(read), embeddings::Looked::Whole) = (&read, &inputs) {
             match cached::look_up(session, ctx, endpoint, read, &route).await {
                 Ok(Looked::Miss(filled)) => fill = filled,
-                Ok(Looked::Stale(entry, fetching)) => {
-                    let asked = Asked {
-                        endpoint,
-                        wanted: (&read.view).into(),
+                Ok(Looked::Check(fill)) => {
+                    if let Some(mut reservation) = reservation {
+                        reservation.answered_here();
+                    }
+                    let learn = Learn {
+                        pool,
+                        model,
+                        text_bytes,
+                        non_ascii_bytes,
+                        text_only,
+                        prompt_tokens,
                     };
-                    if let Some(fetching) = fetching {
+                    let answered = Answered {
+                        route: &route,
+                        demand,
+                        endpoint,
+                        body,
+                        learn,
+                        fill,
+                    };
+                    self.check(session, ctx, answered);
+                    return Ok(());
+                }
+                Ok(Looked::Stale(entry, fetching)) => {
+                    if let Some(fill) = fetching {
                         let learn = Learn {
                             pool: Arc::clone(&pool),
                             model: model.clone(),
@@ -140,10 +161,19 @@ impl Proxy {
                             text_only,
                             prompt_tokens,
                         };
-                        let body = body.clone();
-                        self.refresh(session, ctx, &pool, asked, &demand, body, learn, fetching);
+                        let answered = Answered {
+                            route: &route,
+                            demand,
+                            endpoint,
+                            body: body.clone(),
+                            learn,
+                            fill,
+                        };
+                        self.refresh(session, ctx, answered);
                     }
-                    let given = give_stale(session, ctx, endpoint, asked.wanted, &entry).await;
+                    let wanted = (&read.view).into();
+                    let given = give_stale(session, ctx, endpoint, wanted, &entry);
+                    let given = Box::pin(given).await;
                     if !matches!(given, Ok(false)) {
                         if let Some(mut reservation) = reservation {
                             reservation.answered_here();
@@ -184,7 +214,7 @@ impl Proxy {
         let outgoing = Outgoing {
             demand,
             upload: Upload::Whole(body),
-            crew: fill.as_ref().and_then(Fill::crew),
+            crew: fill.as_ref().and_then(|fill| fill.crew()),
             pool: Arc::clone(&pool),
         };
         let whole = match &outgoing.upload {
@@ -201,7 +231,8 @@ impl Proxy {
                             reservation.settle(0, Instant::now());
                         }
                         drop((answer, fill));
-                        return match give_stale(session, ctx, endpoint, wanted, &spare).await? {
+                        let given = give_stale(session, ctx, endpoint, wanted, &spare);
+                        return match Box::pin(given).await? {
                             true => Ok(()),
                             false => Err(ApiError::upstream_broke("no peer could answer").into()),
                         };

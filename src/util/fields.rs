@@ -52,7 +52,9 @@ impl Fields {
 
     fn place(&mut self, name: &'static str, start: usize) {
         let plain = |byte: u8| byte == b'\t' || (byte >= b' ' && byte != 0x7f);
-        match self.values.as_bytes()[start..].iter().copied().all(plain) {
+        // To the end, whatever is found: so many bytes are looked at at once.
+        let value = &self.values.as_bytes()[start..];
+        match value.iter().fold(true, |all, byte| all & plain(*byte)) {
             true => self.keep(name, start),
             false => self.values.truncate(start),
         }

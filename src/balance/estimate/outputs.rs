@@ -75,8 +75,8 @@ impl Outputs {
         histogram.fade(now);
         histogram.add(output_tokens);
         let weight = histogram.weight();
-        class.mean.set(weight, histogram.mean());
-        class.p90.set(weight, histogram.quantile(0.9));
+        class.mean.set(weight, histogram.tokens() / weight);
+        class.p90.set(weight, histogram.quantile(0.9, weight));
     }
 }
 
@@ -105,14 +105,13 @@ impl Histogram {
         self.counts.iter().copied().map(f64::from).sum()
     }
 
-    fn mean(&self) -> f64 {
-        let tokens: f64 = self.tokens.iter().copied().map(f64::from).sum();
-        tokens / self.weight()
+    fn tokens(&self) -> f64 {
+        self.tokens.iter().copied().map(f64::from).sum()
     }
 
-    /// The length below which `share` of the answers are, straight inside a size.
-    fn quantile(&self, share: f64) -> f64 {
-        let mut wanted = share * self.weight();
+    /// The length below which `share` of the answers, which weigh `weight`, are, straight inside a size.
+    fn quantile(&self, share: f64, weight: f64) -> f64 {
+        let mut wanted = share * weight;
         let mut end = 0.0;
         for (size, count) in self.counts.iter().copied().map(f64::from).enumerate() {
             let begin = if size == 0 {

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use foldhash::quality::RandomState;
+
 use super::super::entry::Entry;
 use super::value::{Clock, Worth};
 
@@ -15,7 +17,7 @@ const SWEEP: usize = 4096;
 
 #[derive(Debug, Default)]
 pub(super) struct Shard {
-    places: HashMap<[u8; 32], usize>,
+    places: HashMap<[u8; 32], usize, RandomState>,
     slots: Vec<Slot>,
     /// Where the search for entries whose time is over goes on.
     cursor: usize,

@@ -1,5 +1,7 @@
 use super::*;
 use crate::front::rules::of_a_test as rules;
+use crate::util::fields::Fields;
+use pingora::http::ResponseHeader;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 async fn begun(request: &str) -> (H1, DuplexStream) {

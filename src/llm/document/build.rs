@@ -1,11 +1,11 @@
-//! Fills the list while `serde_json` reads.
+//! Fills the list while `scan` reads, or `serde_json` what is not for `scan`.
 
 use std::fmt;
 
 use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{Document, NONE, Number, Span, Token};
+use super::{Document, NONE, Number, Span, Token, scan};
 
 /// Tokens there is room for at first: those of a short chat.
 const FIRST_TOKENS: usize = 48;
@@ -17,7 +17,13 @@ const FIRST_TEXT: usize = 64 * 1024;
 pub(super) fn document(body: &Bytes) -> Result<Document, serde_json::Error> {
     match std::str::from_utf8(body) {
         // All at once is quicker than text by text.
-        Ok(text) => read(body, serde_json::Deserializer::from_str(text)),
+        Ok(text) => {
+            let mut builder = Builder::new(body);
+            match scan::read(text, &mut builder) {
+                Ok(()) => Ok(builder.done(body)),
+                Err(scan::Odd) => read(body, serde_json::Deserializer::from_str(text)),
+            }
+        }
         // Says what is wrong and where.
         Err(_) => read(body, serde_json::Deserializer::from_slice(body)),
     }
@@ -27,33 +33,90 @@ fn read<'b, R: serde_json::de::Read<'b>>(
     body: &'b Bytes,
     mut reader: serde_json::Deserializer<R>,
 ) -> Result<Document, serde_json::Error> {
-    let mut builder = Builder {
-        body,
-        unescaped: String::new(),
-        tokens: Vec::with_capacity(FIRST_TOKENS),
-        names: Vec::with_capacity(FIRST_NAMES),
-    };
+    let mut builder = Builder::new(body);
     Value(&mut builder).deserialize(&mut reader)?;
     reader.end()?;
-    let Builder {
-        unescaped, tokens, ..
-    } = builder;
-    Ok(Document {
-        body: body.clone(),
-        unescaped,
-        tokens,
-    })
+    Ok(builder.done(body))
 }
 
-struct Builder<'b> {
+/// A document under way.
+pub(super) struct Builder<'b> {
     body: &'b [u8],
-    unescaped: String,
+    pub(super) unescaped: String,
     tokens: Vec<Token>,
     /// Positions of the names of all objects under way, the innermost last.
     names: Vec<u32>,
+    repeats: bool,
 }
 
-impl Builder<'_> {
+impl<'b> Builder<'b> {
+    fn new(body: &'b [u8]) -> Self {
+        Self {
+            body,
+            unescaped: String::new(),
+            tokens: Vec::with_capacity(FIRST_TOKENS),
+            names: Vec::with_capacity(FIRST_NAMES),
+            repeats: false,
+        }
+    }
+
+    fn done(self, body: &Bytes) -> Document {
+        Document {
+            body: body.clone(),
+            unescaped: self.unescaped,
+            tokens: self.tokens,
+            repeats: self.repeats,
+        }
+    }
+
+    /// Appends a token; `None` when there are too many.
+    pub(super) fn put(&mut self, token: Token) -> Option<u32> {
+        let at = self.end()?;
+        self.tokens.push(token);
+        Some(at)
+    }
+
+    /// Where the next token will be.
+    pub(super) fn end(&self) -> Option<u32> {
+        u32::try_from(self.tokens.len()).ok()
+    }
+
+    /// Puts a token in the place of an earlier one.
+    pub(super) fn fill(&mut self, at: u32, token: Token) {
+        self.tokens[at as usize] = token;
+    }
+
+    /// How many names are under way.
+    pub(super) fn names(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Adds a name to those under way.
+    pub(super) fn name(&mut self, at: u32) {
+        self.names.push(at);
+    }
+
+    /// A part of the body.
+    pub(super) fn span(&self, start: usize, length: usize) -> Option<Span> {
+        Some(Span {
+            start: u32::try_from(start).ok()?,
+            length: u32::try_from(length).ok()?,
+        })
+    }
+
+    /// Begins a text behind the body. Gives back where.
+    pub(super) fn write_out(&mut self) -> usize {
+        if self.unescaped.is_empty() {
+            self.unescaped.reserve(self.body.len().min(FIRST_TEXT));
+        }
+        self.unescaped.len()
+    }
+
+    /// The text behind the body that was begun there.
+    pub(super) fn written_out(&self, begun: usize) -> Option<Span> {
+        self.span(self.body.len() + begun, self.unescaped.len() - begun)
+    }
+
     fn push<E: Error>(&mut self, token: Token) -> Result<u32, E> {
         let at = short(self.tokens.len())?;
         self.tokens.push(token);
@@ -74,10 +137,7 @@ impl Builder<'_> {
 
     /// A text that does not.
     fn copied<E: Error>(&mut self, text: &str) -> Result<Span, E> {
-        if self.unescaped.is_empty() {
-            self.unescaped.reserve(self.body.len().min(FIRST_TEXT));
-        }
-        let start = self.body.len() + self.unescaped.len();
+        let start = self.body.len() + self.write_out();
         self.unescaped.push_str(text);
         Ok(Span {
             start: short(start)?,
@@ -98,7 +158,7 @@ impl Builder<'_> {
     }
 
     /// Links the names from `from` on in order, of equal ones only the last. Gives back the first and how many there are.
-    fn link(&mut self, from: usize) -> (u32, u32) {
+    pub(super) fn link(&mut self, from: usize) -> (u32, u32) {
         let mut names = std::mem::take(&mut self.names);
         let own = &mut names[from..];
         if !own.is_sorted_by(|a, b| self.bytes(*a) < self.bytes(*b)) {
@@ -109,6 +169,7 @@ impl Builder<'_> {
         for place in (0..own.len()).rev() {
             let name = own[place];
             if first != NONE && self.bytes(name) == self.bytes(first) {
+                self.repeats = true;
                 continue;
             }
             if let Some(Token::Name { next, .. }) = self.tokens.get_mut(name as usize) {
@@ -128,7 +189,7 @@ fn short<E: Error>(position: usize) -> Result<u32, E> {
 }
 
 /// Any value.
-struct Value<'a, 'b>(&'a mut Builder<'b>);
+pub(super) struct Value<'a, 'b>(pub(super) &'a mut Builder<'b>);
 
 impl<'de> DeserializeSeed<'de> for Value<'_, '_> {
     type Value = ();

@@ -4,7 +4,6 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::{Buf, BufMut};
 use http::Version;
 
 use super::{Format, Line};
@@ -13,6 +12,8 @@ const NUMBERS: usize = 16;
 const TEXTS: usize = 15;
 /// Headers, which may be anything.
 const RAW: usize = 2;
+/// What each line takes beside its texts, in bytes.
+const FIXED: usize = 8 * NUMBERS + 4 * (TEXTS + RAW);
 /// No number: as a float it is a NaN, which no time is.
 const NONE: u64 = u64::MAX;
 
@@ -108,33 +109,37 @@ pub(super) fn pack(line: &Line<'_>, format: Format, out: &mut Vec<u8>) {
     // 0 is "none", anything else one more than the length. What is longer than a request can be is left out.
     let length =
         |bytes: Option<&[u8]>| bytes.map_or(0, |bytes| u32::try_from(bytes.len() + 1).unwrap_or(0));
-    out.reserve(8 * NUMBERS + 4 * (TEXTS + RAW) + 256);
-    for number in numbers {
-        out.put_u64_le(number);
+    let mut fixed = [0; FIXED];
+    let (eights, fours) = fixed.split_at_mut(8 * NUMBERS);
+    for (place, number) in eights.chunks_exact_mut(8).zip(numbers) {
+        place.copy_from_slice(&number.to_le_bytes());
     }
-    for text in texts {
-        out.put_u32_le(length(text.map(str::as_bytes)));
+    let texts_and_raw = texts.iter().map(|text| text.map(str::as_bytes)).chain(raw);
+    for (place, bytes) in fours.chunks_exact_mut(4).zip(texts_and_raw) {
+        place.copy_from_slice(&length(bytes).to_le_bytes());
     }
-    for bytes in raw {
-        out.put_u32_le(length(bytes));
-    }
+    out.reserve(FIXED + 512);
+    out.extend_from_slice(&fixed);
     for text in texts.into_iter().flatten() {
-        out.put_slice(text.as_bytes());
+        out.extend_from_slice(text.as_bytes());
     }
     for bytes in raw.into_iter().flatten() {
-        out.put_slice(bytes);
+        out.extend_from_slice(bytes);
     }
 }
 
 /// Takes the first line off `bytes`.
 pub(super) fn unpack<'a>(bytes: &mut &'a [u8]) -> Option<(Line<'a>, Format)> {
+    let (fixed, after) = bytes.split_at_checked(FIXED)?;
+    *bytes = after;
+    let (eights, fours) = fixed.split_at(8 * NUMBERS);
     let mut numbers = [0; NUMBERS];
-    for number in &mut numbers {
-        *number = bytes.try_get_u64_le().ok()?;
+    for (number, place) in numbers.iter_mut().zip(eights.chunks_exact(8)) {
+        *number = u64::from_le_bytes(place.try_into().ok()?);
     }
     let mut lengths = [0_u32; TEXTS + RAW];
-    for length in &mut lengths {
-        *length = bytes.try_get_u32_le().ok()?;
+    for (length, place) in lengths.iter_mut().zip(fours.chunks_exact(4)) {
+        *length = u32::from_le_bytes(place.try_into().ok()?);
     }
     let sizes = lengths.map(|length| length.saturating_sub(1) as usize);
     let (all, rest) = bytes.split_at_checked(sizes[..TEXTS].iter().sum())?;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::hit::Wanted;
 use crate::cache::flight::{Begun, Break, Crew, Follow, Landing, Lead, Pushed};
-use crate::cache::{Answer, Cache, Entry, Identity, NewEntry, Origin, Stored};
+use crate::cache::{Answer, Cache, Entry, Identity, NewEntry, Origin, Sighting, Stored};
 use crate::llm::{Endpoint, Finish};
 use crate::metrics::events;
 use crate::util::collected::Collected;
@@ -17,6 +17,7 @@ pub(in crate::proxy) struct Fill {
     pub(super) cache: Arc<Cache>,
     pub(super) identity: Identity,
     origin: Origin,
+    asked: Instant,
     vector: Option<Arc<[f32]>>,
     pub(super) endpoint: Endpoint,
     pub(super) wanted: Wanted,
@@ -24,6 +25,8 @@ pub(in crate::proxy) struct Fill {
     content_type: Arc<str>,
     streamed: bool,
     body: Body,
+    /// What the cache could have answered, to be compared.
+    sighting: Option<Box<Sighting>>,
     pub(super) flight: Flying,
     /// An answer whose life is over, for when no peer has a fresh one.
     pub(in crate::proxy) spare: Option<Arc<Entry>>,
@@ -60,6 +63,7 @@ impl Fill {
             cache,
             identity,
             origin,
+            asked: Instant::now(),
             vector,
             endpoint,
             wanted,
@@ -67,9 +71,15 @@ impl Fill {
             content_type: Arc::default(),
             streamed: false,
             body: Body::None,
+            sighting: None,
             flight: Flying::Alone,
             spare: None,
         }
+    }
+
+    /// The answer is to be compared with what the cache could have answered.
+    pub(super) fn comparing(self, sighting: Option<Box<Sighting>>) -> Self {
+        Self { sighting, ..self }
     }
 
     /// The answer has begun; only a plain 200 is worth collecting, or giving to others.
@@ -195,12 +205,31 @@ impl Fill {
             identity: &self.identity,
             answer,
             origin: self.origin,
+            asked: self.asked,
             ttl: self.ttl,
             vector,
         };
-        let stored = self.cache.put(new, Instant::now());
-        if let Stored::TooLarge = stored {
-            events::cache_write_skipped("too_large");
+        let natural = new.vector.is_some();
+        match self.cache.put(new, Instant::now()) {
+            Stored::Purged => events::cache_write_skipped("purged"),
+            Stored::TooLarge => events::cache_write_skipped("too_large"),
+            Stored::Yes(entry) => {
+                if let Some(sighting) = self.sighting.filter(|_| natural) {
+                    compare(self.cache, sighting, entry);
+                }
+            }
         }
     }
+}
+
+/// Has the cache learn from a fresh answer. Nobody waits for it.
+fn compare(cache: Arc<Cache>, sighting: Box<Sighting>, fresh: Arc<Entry>) {
+    tokio::spawn(async move {
+        let right = cache.learn(&sighting, &fresh).await;
+        events::cache_compared(match right {
+            Some(true) => "right",
+            Some(false) => "wrong",
+            None => "unknown",
+        });
+    });
 }

@@ -1,9 +1,11 @@
 //! Answers given before: looking one up, replaying it as the client asked, and remembering a new one.
 
+mod feedback;
 mod fill;
 mod follow;
 mod hit;
 mod identity;
+mod sight;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,11 +25,13 @@ use crate::llm::error::ApiError;
 use crate::llm::request::RequestView;
 use crate::metrics::events::{self, AbortStage};
 use crate::route::Route;
+pub(super) use feedback::{feedback, is_feedback};
 pub(super) use fill::Fill;
 pub(super) use follow::Shared;
 pub(super) use hit::Wanted;
 use hit::hit;
 use identity::{Known, identify};
+pub(super) use sight::tell;
 
 /// A request of the model API and where it goes.
 #[derive(Clone, Copy)]
@@ -39,17 +43,15 @@ struct Asked<'a> {
 }
 
 /// What the cache said.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "taken apart as soon as it is made: a box would cost every miss an allocation"
-)]
 pub(super) enum Looked {
     /// The client has its answer.
     Answered,
     /// A peer must answer; the answer may be stored.
-    Miss(Option<Fill>),
+    Miss(Option<Box<Fill>>),
+    /// The client has its answer, and a peer is to be asked all the same, to learn whether it was right.
+    Check(Box<Fill>),
     /// An answer whose life is over may be given; with `Fill`, a fresh one is to be fetched meanwhile.
-    Stale(Arc<Entry>, Option<Fill>),
+    Stale(Arc<Entry>, Option<Box<Fill>>),
 }
 
 /// Looks for an answer to `view` and, if there is one, gives it to the client.
@@ -106,7 +108,7 @@ pub(super) async fn look_up(
             None => events::cache_lookup("exact", "miss"),
         }
     }
-    let mut vector = None;
+    let (mut vector, mut seen) = (None, None);
     if let Some(Eligible::No(why)) = by_meaning {
         events::cache_lookup("semantic", why.name());
     }
@@ -119,16 +121,40 @@ pub(super) async fn look_up(
         };
         ctx.waited_since(now);
         match outcome {
-            SemanticOutcome::Hit { entry, similarity } => {
+            SemanticOutcome::Hit {
+                entry,
+                similarity,
+                vector: embedded,
+                check,
+            } => {
                 events::semantic_lookup(now.elapsed());
                 events::cache_lookup("semantic", "hit");
-                return hit(session, ctx, endpoint, view, &entry, Some(similarity)).await;
+                let looked = hit(session, ctx, endpoint, view, &entry, Some(similarity)).await?;
+                let life = life(&cache, view);
+                let kept = directives.store && !life.is_some_and(|life| life.is_zero());
+                let (Looked::Answered, Some(check), true) = (&looked, check, kept) else {
+                    return Ok(looked);
+                };
+                let origin = origin(ctx, &asked, &directives, scope);
+                let ttl = shorter(life, shorter(directives.ttl, route.cache_ttl));
+                let fill = Fill::new(
+                    cache,
+                    identity,
+                    origin,
+                    Some(embedded),
+                    endpoint,
+                    view.into(),
+                    ttl,
+                );
+                return Ok(Looked::Check(Box::new(fill.comparing(Some(check)))));
             }
             SemanticOutcome::Miss {
                 vector: embedded,
+                sighting,
                 refused,
                 ..
             } => {
+                seen = sighting;
                 events::semantic_lookup(now.elapsed());
                 events::cache_lookup("semantic", refused.map_or("miss", Difference::name));
                 vector = Some(embedded);
@@ -173,7 +199,8 @@ pub(super) async fn look_up(
         endpoint,
         view.into(),
         ttl,
-    );
+    )
+    .comparing(seen);
     let may_be_old = directives.lookup_exact && directives.max_age.is_none();
     if may_be_old {
         let config = cache.config();
@@ -183,7 +210,7 @@ pub(super) async fn look_up(
             // One fetches it for all.
             fill.board(landed);
             let fetches = !fill.follows();
-            return Ok(Looked::Stale(entry, fetches.then_some(fill)));
+            return Ok(Looked::Stale(entry, fetches.then(|| Box::new(fill))));
         }
         fill.spare = stale(config.stale_if_error);
     }
@@ -198,7 +225,7 @@ pub(super) async fn look_up(
         events::cache_lookup("exact", "hit");
         return hit(session, ctx, endpoint, view, &entry, None).await;
     }
-    Ok(Looked::Miss(Some(fill)))
+    Ok(Looked::Miss(Some(Box::new(fill))))
 }
 
 /// Gives the client an answer whose life is over. False if it cannot be given.
@@ -254,7 +281,7 @@ fn origin(ctx: &Ctx, asked: &Asked<'_>, directives: &Directives, scope: String) 
         route: asked.route.name.clone(),
         model: asked.view.model.as_deref().unwrap_or_default().to_owned(),
         namespace: directives.namespace.clone().unwrap_or_default(),
-        tags: Vec::new(),
+        tags: directives.tags.clone(),
     }
 }
 
