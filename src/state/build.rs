@@ -84,7 +84,8 @@ fn in_section(section: &'static str) -> impl Fn(io::Error) -> io::Error {
 fn routes_live(config: &Config, old: Option<&Snapshot>) -> HashMap<String, RouteLive> {
     let routes = config.routes.iter();
     routes
-        .filter(|route| !route.limits.is_empty() || route.mirror.is_some())
+        // A cache sends copies as well: to learn, and to fetch anew what is old.
+        .filter(|route| !route.limits.is_empty() || route.mirror.is_some() || route.cache.is_some())
         .map(|route| {
             let live = match old.and_then(|old| old.routes_live.get(&route.name)) {
                 Some(before) => RouteLive {

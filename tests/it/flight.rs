@@ -156,7 +156,7 @@ impl Asked {
                 let _ = connection.await;
             }));
             let request = Request::post("/v1/chat/completions")
-                .header("host", "t")
+                .header("host", address.to_string())
                 .header("content-type", "application/json")
                 .body(Full::new(Bytes::from(body)))
                 .expect("valid");

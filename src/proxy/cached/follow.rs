@@ -85,11 +85,9 @@ impl Fill {
         let now = std::time::Instant::now();
         match followed? {
             Followed::Landed(landing) => {
-                let usage = landing.usage.unwrap_or_default();
                 ctx.record.usage = landing.usage;
                 ctx.record.response_model.clone_from(&landing.model);
                 ctx.record.finish_reason.clone_from(&landing.finish_reason);
-                events::cache_saved(usage.total_tokens());
                 return Ok(Shared::Answered);
             }
             Followed::Broken => return Ok(Shared::Answered),
