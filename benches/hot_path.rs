@@ -91,6 +91,7 @@ impl World {
         let stored = identity(&bodies[0].view)?;
         let answer = answer();
         let new = NewEntry {
+            asked: Instant::now(),
             identity: &stored,
             answer: Answer {
                 endpoint: "chat",

@@ -63,7 +63,8 @@ pub fn run(path: &Path, upgrade: bool) -> Result<(), Error> {
     // The old process is not touched before this one knows what to do.
     let (inherited, place) = Place::of(config, upgrade)?;
     let addresses = config.listen.iter().map(|listen| listen.address);
-    let sockets = Sockets::open(addresses.chain(config.admin), inherited)?;
+    let admin = config.admin.as_ref().map(|admin| admin.address);
+    let sockets = Sockets::open(addresses.chain(admin), inherited)?;
 
     let conf = ServerConf {
         threads: config.threads,
@@ -90,7 +91,7 @@ pub fn run(path: &Path, upgrade: bool) -> Result<(), Error> {
         );
         server.add_service(front).add_dependency(&given);
     }
-    if let Some(address) = config.admin {
+    if let Some(address) = admin {
         let admin = Admin::new(Arc::clone(&live), draining.flag());
         let mut admin = Service::new("admin".to_owned(), admin);
         admin.add_tcp(&address.to_string());

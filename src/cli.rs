@@ -1,5 +1,7 @@
 //! Flags -> command -> exit code.
 
+mod cache;
+
 use std::fs::File;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -58,6 +60,8 @@ enum Command {
         #[arg(short, long)]
         output: Option<PathBuf>,
     },
+    /// Look into the caches of the running process, and take things out of them
+    Cache(cache::CacheArgs),
     /// Show it at work in front of three simulated engines
     Demo(DemoArgs),
     /// Run a simulated inference server
@@ -90,6 +94,7 @@ pub fn main() -> ExitCode {
         ),
         Command::Check { config } => check(&config),
         Command::Import { file, output } => import(&file, output.as_deref()),
+        Command::Cache(args) => cache::run(&args),
         Command::Demo(args) => demo(&args),
         Command::Sim(args) => sim::server::run(args),
         Command::Load(args) => sim::load::run(args),
@@ -190,7 +195,11 @@ fn site(config: &Config) -> Result<Site, &'static str> {
     });
     Ok(Site {
         listen: listen.address,
-        admin: config.admin.ok_or("it must have an admin listener")?,
+        admin: config
+            .admin
+            .as_ref()
+            .map(|admin| admin.address)
+            .ok_or("it must have an admin listener")?,
         engines: engines
             .collect::<Option<_>>()
             .ok_or("its peers must be IP addresses of this machine")?,

@@ -88,6 +88,7 @@ fn put(cache: &Cache, identity: &Identity, vector: Option<Arc<[f32]>>) {
         identity,
         answer: answer(),
         origin: Origin::default(),
+        asked: Instant::now(),
         ttl: None,
         vector,
     };

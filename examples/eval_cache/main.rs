@@ -127,9 +127,10 @@ fn measure(args: &Args, sets: Vec<Set>) -> Result<(), String> {
             println!("{}", rules::table(&set, &ways, &answers));
         }
         measured.push(Measured { set, scores });
-    }
-    if let Some(out) = &args.out {
-        report::write(out, &measured).map_err(|why| format!("{}: {why}", out.display()))?;
+        // After each set: the next may take long.
+        if let Some(out) = &args.out {
+            report::write(out, &measured).map_err(|why| format!("{}: {why}", out.display()))?;
+        }
     }
     Ok(())
 }

@@ -116,8 +116,11 @@ pub(crate) fn area(points: &[(f64, f64)]) -> f64 {
     area
 }
 
+/// Whether a way is a point of a curve.
+type Belongs = fn(Way) -> bool;
+
 /// The curves that are drawn: their names, and which ways are their points.
-pub(crate) const CURVES: [(&str, fn(Way) -> bool); 4] = [
+pub(crate) const CURVES: [(&str, Belongs); 4] = [
     ("fixed threshold", |way| {
         matches!(way, Way::Threshold { guard: false, .. })
     }),

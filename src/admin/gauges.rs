@@ -57,6 +57,11 @@ pub(super) fn refresh(snapshot: &Snapshot, now: Instant) {
         names::CACHE_BYTES
             .with_label_values(&[name])
             .set(count(stats.bytes));
+        for (route, precision) in super::curve::precision(cache) {
+            names::CACHE_PRECISION
+                .with_label_values(&[name.as_str(), &route])
+                .set(precision);
+        }
         if let Some(store) = &stats.store {
             let ready = u64::from(store.state == State::Ready);
             for (gauge, value) in [
@@ -78,6 +83,13 @@ pub(super) fn refresh(snapshot: &Snapshot, now: Instant) {
             names::EMBEDDER_READY
                 .with_label_values(&[name])
                 .set(i64::from(ready));
+            let embedder = cache.embedder().map(|embedder| embedder.stats());
+            names::EMBED_REMEMBERED
+                .with_label_values(&[name])
+                .set(count(embedder.map_or(0, |held| held.remembered_bytes)));
+            names::EMBED_WAITING
+                .with_label_values(&[name])
+                .set(embedder.map_or(0, |held| held.waiting as i64));
         }
     }
     let of_routes = snapshot.routes_live.values();

@@ -1,6 +1,11 @@
 //! The admin listener: `/metrics`, `/healthz`, `/readyz` and the admin API under `/api/v1`.
 
+mod answer;
+mod body;
+mod cache;
+mod curve;
 mod gauges;
+mod guard;
 mod status;
 
 use std::sync::Arc;
@@ -12,8 +17,10 @@ use http::{Method, Response, StatusCode};
 use parking_lot::Mutex;
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use self::answer::{Answer, Refusal};
+use self::cache::Call;
 use crate::metrics;
 use crate::state::{Live, Refused};
 
@@ -35,48 +42,75 @@ impl Admin {
         }
     }
 
-    async fn answer(&self, method: &Method, path: &str) -> (StatusCode, &'static str, Vec<u8>) {
+    async fn answer(&self, session: &mut ServerSession) -> Result<Answer, Refusal> {
+        let head = session.req_header();
+        let (method, path) = (head.method.clone(), head.uri.path().to_owned());
+        if !path.starts_with("/api/") {
+            return self.open(&method, &path);
+        }
+        let snapshot = self.live.snapshot();
+        let conf = snapshot.config.admin.as_ref();
+        guard::admit(&head.headers, conf)?;
+        if !path.starts_with(cache::PATH) {
+            return self.api(&method, &path).await;
+        }
+        let query = head.uri.query().unwrap_or_default().to_owned();
+        let from = session
+            .client_addr()
+            .map_or_else(|| "somebody".to_owned(), ToString::to_string);
+        let body = body::read(session).await?;
+        let call = Call {
+            method: &method,
+            path: &path,
+            query: &query,
+            body: &body,
+            trusted: conf.is_some_and(|conf| conf.token.is_some()),
+            from: &from,
+        };
+        cache::answer(&self.live, &call).await
+    }
+
+    /// What asks for no token.
+    fn open(&self, method: &Method, path: &str) -> Result<Answer, Refusal> {
         match (method, path) {
-            (&Method::GET, "/healthz") => text(StatusCode::OK, "ok\n"),
-            (&Method::GET, "/readyz") => self.ready(),
+            (&Method::GET, "/healthz") => Ok(Answer::text(StatusCode::OK, "ok\n")),
+            (&Method::GET, "/readyz") => Ok(self.ready()),
             (&Method::GET, "/metrics") => {
                 let _one_at_a_time = self.scraping.lock();
                 gauges::refresh(&self.live.snapshot(), Instant::now());
-                match metrics::render() {
-                    Ok(body) => (
+                Ok(match metrics::render() {
+                    Ok(body) => Answer::of(
                         StatusCode::OK,
                         "text/plain; version=0.0.4; charset=utf-8",
                         body,
                     ),
-                    Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
-                }
+                    Err(error) => {
+                        Answer::text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n"))
+                    }
+                })
             }
-            (&Method::GET, "/api/v1/status") => json(
-                StatusCode::OK,
-                &status::of(
-                    &self.live,
-                    self.draining.load(Ordering::Acquire),
-                    Instant::now(),
-                ),
-            ),
+            (_, "/healthz" | "/readyz" | "/metrics") => Err(not_understood(method, path)),
+            _ => Err(unknown()),
+        }
+    }
+
+    async fn api(&self, method: &Method, path: &str) -> Result<Answer, Refusal> {
+        match (method, path) {
+            (&Method::GET, "/api/v1/status") => Ok(Answer::ok(&status::of(
+                &self.live,
+                self.draining.load(Ordering::Acquire),
+                Instant::now(),
+            ))),
             (&Method::POST, "/api/v1/reload") => self.reload().await,
-            (_, "/healthz" | "/readyz" | "/metrics" | "/api/v1/status" | "/api/v1/reload") => {
-                failure(
-                    StatusCode::METHOD_NOT_ALLOWED,
-                    &format!("{method} is not understood on {path}"),
-                )
-            }
-            _ => failure(
-                StatusCode::NOT_FOUND,
-                "known paths: /healthz /readyz /metrics /api/v1/status /api/v1/reload",
-            ),
+            (_, "/api/v1/status" | "/api/v1/reload") => Err(not_understood(method, path)),
+            _ => Err(unknown()),
         }
     }
 
     /// Ready while not draining and at least one peer takes requests.
-    fn ready(&self) -> (StatusCode, &'static str, Vec<u8>) {
+    fn ready(&self) -> Answer {
         if self.draining.load(Ordering::Acquire) {
-            return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+            return Answer::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
         }
         let now = Instant::now();
         let snapshot = self.live.snapshot();
@@ -87,25 +121,27 @@ impl Admin {
                 .any(|peer| !peer.draining && peer.state.usable())
         });
         if up {
-            text(StatusCode::OK, "ready\n")
+            Answer::text(StatusCode::OK, "ready\n")
         } else {
-            text(StatusCode::SERVICE_UNAVAILABLE, "no peer takes requests\n")
+            Answer::text(StatusCode::SERVICE_UNAVAILABLE, "no peer takes requests\n")
         }
     }
 
-    async fn reload(&self) -> (StatusCode, &'static str, Vec<u8>) {
+    async fn reload(&self) -> Result<Answer, Refusal> {
         let live = Arc::clone(&self.live);
         let reloaded = tokio::task::spawn_blocking(move || live.reload("admin API")).await;
         match reloaded {
-            Ok(Ok(done)) => json(
-                StatusCode::OK,
+            Ok(Ok(done)) => Ok(Answer::ok(
                 &json!({ "reloaded": true, "generation": done.generation, "needs_restart": done.needs_restart }),
-            ),
-            Ok(Err(Refused(errors))) => json(
+            )),
+            Ok(Err(Refused(errors))) => Ok(Answer::json(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 &json!({ "reloaded": false, "errors": errors.lines().collect::<Vec<_>>() }),
-            ),
-            Err(error) => failure(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+            )),
+            Err(error) => Err(Refusal::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                error.to_string(),
+            )),
         }
     }
 }
@@ -113,42 +149,20 @@ impl Admin {
 #[async_trait]
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        let head = session.req_header();
-        let (method, path) = (head.method.clone(), head.uri.path().to_owned());
-        let (status, content_type, body) = self.answer(&method, &path).await;
-        let length = body.len();
-        let mut response = Response::new(body);
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(
-            http::header::CONTENT_TYPE,
-            http::HeaderValue::from_static(content_type),
-        );
-        headers.insert(
-            http::header::CONTENT_LENGTH,
-            http::HeaderValue::from(length),
-        );
-        response
+        let answered = self.answer(session).await;
+        answered.unwrap_or_else(Answer::from).into()
     }
 }
 
-fn text(status: StatusCode, body: &str) -> (StatusCode, &'static str, Vec<u8>) {
-    (
-        status,
-        "text/plain; charset=utf-8",
-        body.as_bytes().to_vec(),
+fn not_understood(method: &Method, path: &str) -> Refusal {
+    Refusal::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("{method} is not understood on {path}"),
     )
 }
 
-fn json(status: StatusCode, body: &Value) -> (StatusCode, &'static str, Vec<u8>) {
-    let mut text = serde_json::to_vec_pretty(body).unwrap_or_default();
-    text.push(b'\n');
-    (status, "application/json", text)
-}
-
-fn failure(status: StatusCode, message: &str) -> (StatusCode, &'static str, Vec<u8>) {
-    json(
-        status,
-        &json!({ "error": { "message": message, "type": "invalid_request_error" } }),
+fn unknown() -> Refusal {
+    Refusal::not_found(
+        "known paths: /healthz /readyz /metrics /api/v1/status /api/v1/reload /api/v1/cache",
     )
 }

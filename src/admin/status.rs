@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::cache::EmbedState;
-use crate::cache::store::State;
+use super::cache::overview;
+
 use crate::metrics::events;
 use crate::state::{Live, Pool};
 
@@ -26,36 +26,7 @@ pub(super) fn of(live: &Live, draining: bool, now: Instant) -> Value {
     let caches: serde_json::Map<String, Value> = snapshot
         .caches
         .iter()
-        .map(|(name, cache)| {
-            let stats = cache.stats();
-            let mut view = json!({ "entries": stats.entries, "bytes": stats.bytes });
-            if let Some(store) = &stats.store {
-                view["store"] = json!({
-                    "state": store.state.name(),
-                    "error": match &store.state {
-                        State::Failed(why) => Some(why),
-                        _ => None,
-                    },
-                    "bytes": store.bytes,
-                    "max_bytes": store.max_bytes,
-                    "filled": store.filled,
-                    "waiting_bytes": store.waiting_bytes,
-                    "written": store.written,
-                    "lost": store.lost,
-                    "damaged": store.damaged,
-                });
-            }
-            if cache.config().semantic.is_some() {
-                view["vectors"] = json!(stats.index.map_or(0, |index| index.vectors));
-                view["embedder"] = json!(match stats.embedder {
-                    Some(EmbedState::Ready) => "ready".to_owned(),
-                    Some(EmbedState::Loading) => "loading".to_owned(),
-                    Some(EmbedState::Failed(why)) => format!("failed: {why}"),
-                    None => "missing".to_owned(),
-                });
-            }
-            (name.clone(), view)
-        })
+        .map(|(name, cache)| (name.clone(), overview::of(cache)))
         .collect();
     json!({
         "version": env!("CARGO_PKG_VERSION"),

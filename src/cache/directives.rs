@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-/// Longest namespace, in bytes.
+/// Longest namespace, and longest value of a tag, in bytes.
 const MAX_NAMESPACE: usize = 128;
+
+/// Most tags of a request.
+const MAX_TAGS: usize = 16;
 
 /// What one request may do with the cache.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +32,8 @@ pub struct Directives {
     pub only_if_cached: bool,
     /// Separates entries further: part of the key's partition.
     pub namespace: Option<String>,
+    /// What the stored answer is to be found by, to be purged.
+    pub tags: Vec<(String, String)>,
 }
 
 impl Default for Directives {
@@ -42,6 +47,7 @@ impl Default for Directives {
             threshold: None,
             only_if_cached: false,
             namespace: None,
+            tags: Vec::new(),
         }
     }
 }
@@ -73,6 +79,11 @@ impl Directives {
                 "x-tollgate-cache-namespace" if directives.namespace.is_none() => {
                     directives.namespace = Some(namespace(text(value, name)?)?);
                 }
+                "x-tollgate-tags" => {
+                    for part in text(value, name)?.split(',') {
+                        directives.tag(part.trim())?;
+                    }
+                }
                 _ => {}
             }
         }
@@ -99,6 +110,26 @@ impl Directives {
                 self.forbid_lookup();
             }
         }
+        Ok(())
+    }
+
+    fn tag(&mut self, part: &str) -> Result<(), String> {
+        let fits = |text: &str| {
+            (1..=MAX_NAMESPACE).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+        };
+        let pair = part.split_once('=');
+        let (name, value) = pair
+            .map(|(name, value)| (name.trim(), value.trim()))
+            .filter(|(name, value)| fits(name) && fits(value))
+            .ok_or_else(|| {
+                format!(
+                    "x-tollgate-tags: {part:?}: must be name=value, each of 1 to {MAX_NAMESPACE} visible ASCII characters"
+                )
+            })?;
+        if self.tags.len() >= MAX_TAGS {
+            return Err(format!("x-tollgate-tags: more than {MAX_TAGS} tags"));
+        }
+        self.tags.push((name.to_owned(), value.to_owned()));
         Ok(())
     }
 

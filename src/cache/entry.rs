@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::key::Identity;
+use super::verify::AnswerClass;
 use crate::util::hex;
 
 /// What the maps by key and by id, the eviction policy and the allocator keep for an entry beside its own bytes, roughly.
@@ -74,6 +75,8 @@ pub struct Entry {
     pub answer: Answer,
     /// Where it belongs.
     pub origin: Origin,
+    /// What its answer says.
+    pub class: AnswerClass,
 }
 
 impl Entry {
@@ -98,6 +101,7 @@ impl Entry {
             question: identity.question.clone(),
             answer: Answer { body, ..answer },
             origin,
+            class: AnswerClass::default(),
         }
     }
 

@@ -23,7 +23,7 @@ pub use class::{pack, unpack};
 pub use saved::Saved;
 
 /// Neighbours that a search returns at most.
-pub const NEIGHBOURS: usize = 8;
+pub const NEIGHBOURS: usize = 16;
 
 /// What the three maps keep for an item, roughly: its key three times, its number twice, and some air.
 const ITEM_BYTES: usize = 3 * 32 + 2 * 8 + 64;

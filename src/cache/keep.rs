@@ -1,13 +1,14 @@
 //! Entries found and removed by what they are, in memory, in the index and on disk alike.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Cache;
 use super::entry::Entry;
 use super::exact::Removed;
 use super::fill::Listener;
 use super::store::{NotDurable, Store};
+use crate::metrics::events;
 
 /// A removal that may not outlast a restart.
 #[derive(Debug)]
@@ -84,6 +85,11 @@ impl Cache {
 
     /// Entries left memory: so they leave the index and the disk.
     pub(super) fn left(&self, entries: &[Arc<Entry>]) {
+        let now = Instant::now();
+        for entry in entries {
+            let reason = if entry.over(now) { "expired" } else { "room" };
+            events::cache_evicted(&self.config.name, reason);
+        }
         if let Some(meaning) = &self.meaning {
             for entry in entries {
                 meaning.index.forget(&entry.exact);

@@ -15,17 +15,23 @@ pub mod directives;
 pub mod eligible;
 pub mod embed;
 pub mod entry;
+pub mod epochs;
 pub mod exact;
 pub mod fill;
 pub mod guard;
 pub mod index;
 pub mod keep;
 pub mod key;
+pub mod manage;
+pub mod purge;
+pub mod ratio;
 pub mod rerank;
 pub mod scope;
 pub mod semantic;
 pub mod store;
 pub mod ttl;
+pub mod verified;
+pub mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,17 +41,24 @@ pub use directives::Directives;
 pub use eligible::{Bounds, Eligible, Facts, Ineligible, eligible};
 pub use embed::{EmbedFailure, EmbedState, Embedder};
 pub use entry::{Answer, Entry, Origin};
+pub use epochs::{Belongs, Epochs, Whose};
 pub use key::{BodyKey, Identity, KeyParts, Unkeyable};
+pub use manage::{Feedback, Found, Verdict};
+pub use purge::{Near, Selector};
 pub use rerank::Reranker;
 pub use scope::Caller;
-pub use store::Store;
+pub use store::{NotDurable, Store};
+pub use verified::Sighting;
 
 use crate::config::model::{self, Cache as Config};
+use crate::metrics::events;
 use exact::Exact;
 use fill::Filler;
 use index::Neighbour;
+use manage::Managed;
 use semantic::{IndexStats, SearchFailure, Semantic};
 use store::{StoreStats, Vector};
+use verify::Verifier;
 
 /// One cache of the configuration.
 #[derive(Debug)]
@@ -55,6 +68,7 @@ pub struct Cache {
     meaning: Option<Meaning>,
     store: Option<Arc<Store>>,
     filler: Option<Arc<Filler>>,
+    managed: Arc<Managed>,
 }
 
 /// What answering by meaning takes.
@@ -63,6 +77,8 @@ struct Meaning {
     config: model::Semantic,
     embedder: Arc<Embedder>,
     index: Arc<Semantic>,
+    /// Decides where a promise was made, and learns where one might be.
+    verifier: Option<Arc<Verifier>>,
     reranker: SecondLook,
 }
 
@@ -85,6 +101,10 @@ pub enum SemanticOutcome {
         entry: Arc<Entry>,
         /// Cosine similarity of the two questions.
         similarity: f32,
+        /// The question's vector.
+        vector: Arc<[f32]>,
+        /// It is to be asked upstream all the same, and compared.
+        check: Option<Box<Sighting>>,
     },
     /// None is near enough.
     Miss {
@@ -92,6 +112,8 @@ pub enum SemanticOutcome {
         vector: Arc<[f32]>,
         /// Similarity of the nearest answer that could have been served, if there is one.
         nearest: Option<f32>,
+        /// What could have been served, to be compared with the fresh answer.
+        sighting: Option<Box<Sighting>>,
         /// What the guard saw in the nearest one that was near enough.
         refused: Option<guard::Difference>,
     },
@@ -141,6 +163,8 @@ pub struct NewEntry<'a> {
     pub answer: Answer,
     /// Where it belongs.
     pub origin: Origin,
+    /// When it was asked for: whatever was purged since stays away.
+    pub asked: Instant,
     /// Its life, which the configured one bounds; `None` = that one.
     pub ttl: Option<Duration>,
     /// Vector of its question, with which it can be found by meaning too.
@@ -154,6 +178,8 @@ pub enum Stored {
     Yes(Arc<Entry>),
     /// It is larger than one entry may be.
     TooLarge,
+    /// Its like was purged while it was on its way.
+    Purged,
 }
 
 /// What a cache holds.
@@ -197,6 +223,7 @@ impl Cache {
                 config: config.clone(),
                 embedder,
                 index: Arc::new(Semantic::start(config.max_entries)?),
+                verifier: Meaning::verifier(config),
                 reranker: SecondLook::of(config),
             }),
             _ => None,
@@ -223,13 +250,16 @@ impl Cache {
             });
             filler = Some(sink);
         }
-        Ok(Self {
+        let cache = Self {
             config: config.clone(),
             exact,
             meaning,
             store,
             filler,
-        })
+            managed: Arc::default(),
+        };
+        cache.recall();
+        Ok(cache)
     }
 
     /// What it was made from. A cache whose configuration is equal after a reload can be kept, with all it holds.
@@ -281,14 +311,38 @@ impl Cache {
             Ok(vector) => vector,
             Err(failure) => return skipped(Skip::Embed(failure), None),
         };
-        let found = match meaning
+        let asked = Instant::now();
+        let found = meaning
             .index
             .nearest(identity.compat, vector.clone(), deadline)
-            .await
-        {
+            .await;
+        events::index_searched(asked.elapsed());
+        let found = match found {
             Ok(found) => found,
             Err(failure) => return skipped(Skip::Search(failure), Some(vector)),
         };
+        if let Some(verifier) = &meaning.verifier {
+            let asked = (identity, directives, question.as_str());
+            let outcome = self.verified(meaning, verifier, asked, &found, vector, now);
+            if let SemanticOutcome::Hit {
+                entry,
+                similarity,
+                vector,
+                ..
+            } = &outcome
+                && !meaning
+                    .bears_second_look(question, entry, *similarity, deadline)
+                    .await
+            {
+                return SemanticOutcome::Miss {
+                    vector: Arc::clone(vector),
+                    nearest: Some(*similarity),
+                    sighting: None,
+                    refused: None,
+                };
+            }
+            return outcome;
+        }
         let threshold = directives
             .threshold
             .map_or(meaning.config.floor(), |t| t.max(meaning.config.floor()));
@@ -313,7 +367,12 @@ impl Cache {
                     .bears_second_look(question, &entry, similarity, deadline)
                     .await
                 {
-                    return SemanticOutcome::Hit { entry, similarity };
+                    return SemanticOutcome::Hit {
+                        entry,
+                        similarity,
+                        vector,
+                        check: None,
+                    };
                 }
             }
             nearest = Some(similarity);
@@ -322,6 +381,7 @@ impl Cache {
         SemanticOutcome::Miss {
             vector,
             nearest,
+            sighting: None,
             refused,
         }
     }
@@ -347,12 +407,16 @@ impl Cache {
             identity,
             answer,
             origin,
+            asked,
             ttl,
             vector,
         } = new;
         if answer.body.len() as u64 > self.config.max_entry_bytes {
             return Stored::TooLarge;
         }
+        let Some(_until_it_is_stored) = self.may_store(asked, &origin, vector.as_deref()) else {
+            return Stored::Purged;
+        };
         let ttl = ttl.map_or(self.config.ttl, |ttl| ttl.min(self.config.ttl));
         let entry = Arc::new(Entry::new(identity, answer, origin, ttl, now));
         let vector = vector.filter(|_| identity.question.is_some());

@@ -1,5 +1,7 @@
 //! Who may get whose answers: the first part of every key.
 
+use std::borrow::Cow;
+
 use sha2::{Digest, Sha256};
 
 use crate::config::model::Scope;
@@ -20,7 +22,11 @@ pub struct Caller<'a> {
 #[must_use]
 pub fn partition(scope: Scope, caller: &Caller<'_>) -> String {
     let own = || match (caller.key, caller.credential) {
-        (Some(key), _) => ["key:", key].concat(),
+        // With its tenant: a name that goes over to another tenant must not bring answers along.
+        (Some(key), _) => {
+            let tenant = part(caller.tenant.unwrap_or_default());
+            ["key:", &tenant, "/", &part(key)].concat()
+        }
         (None, Some(credential)) => {
             let hash: [u8; 32] = Sha256::digest(credential).into();
             hash.iter().fold("credential:".to_owned(), |text, byte| {
@@ -35,6 +41,14 @@ pub fn partition(scope: Scope, caller: &Caller<'_>) -> String {
             .tenant
             .map_or_else(own, |tenant| ["tenant:", tenant].concat()),
         Scope::Global => "global".to_owned(),
+    }
+}
+
+/// A name as one side of a slash.
+fn part(name: &str) -> Cow<'_, str> {
+    match name.contains(['/', '%']) {
+        true => Cow::Owned(name.replace('%', "%25").replace('/', "%2F")),
+        false => Cow::Borrowed(name),
     }
 }
 
@@ -67,6 +81,39 @@ mod tests {
         assert!(!share(Scope::Key, &ACME, &ACME_2) && share(Scope::Key, &ACME, &ACME));
         assert!(share(Scope::Tenant, &ACME, &ACME_2) && !share(Scope::Tenant, &ACME, &OTHER));
         assert!(share(Scope::Global, &ACME, &OTHER));
+    }
+
+    #[test]
+    fn a_name_that_goes_over_to_another_tenant_brings_nothing_along() {
+        let moved = Caller {
+            tenant: Some("other"),
+            ..ACME
+        };
+        assert!(!share(Scope::Key, &ACME, &moved));
+    }
+
+    #[test]
+    fn no_two_pairs_of_names_read_alike() {
+        let of = |tenant: &'static str, key: &'static str| Caller {
+            key: Some(key),
+            tenant: Some(tenant),
+            credential: None,
+        };
+        let pairs = [
+            ("a/b", "c"),
+            ("a", "b/c"),
+            ("a%2Fb", "c"),
+            ("a", "b%2Fc"),
+            ("", "a/b/c"),
+        ];
+        for (n, a) in pairs.iter().enumerate() {
+            for b in &pairs[..n] {
+                assert!(
+                    !share(Scope::Key, &of(a.0, a.1), &of(b.0, b.1)),
+                    "{a:?} {b:?}"
+                );
+            }
+        }
     }
 
     #[test]

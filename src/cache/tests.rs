@@ -1,3 +1,5 @@
+mod verified;
+
 use std::path::PathBuf;
 use std::thread;
 
@@ -69,6 +71,7 @@ fn new<'a>(
     vector: Option<Arc<[f32]>>,
 ) -> NewEntry<'a> {
     NewEntry {
+        asked: Instant::now(),
         identity,
         answer: answer(body),
         origin: Origin::default(),
@@ -132,8 +135,9 @@ async fn the_same_request_hits_exactly_and_another_does_not() {
 async fn a_near_question_of_the_same_class_hits_with_its_similarity() {
     let (cache, now) = (cache(), Instant::now());
     store(&cache, &ask("key:a", "s", "0 how"), "answer", now).await;
-    let SemanticOutcome::Hit { entry, similarity } =
-        lookup(&cache, &ask("key:a", "s", "10 how"), now).await
+    let SemanticOutcome::Hit {
+        entry, similarity, ..
+    } = lookup(&cache, &ask("key:a", "s", "10 how"), now).await
     else {
         panic!("no hit")
     };

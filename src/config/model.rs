@@ -3,7 +3,6 @@
 //! `raw.rs` mirrors the YAML, `validate.rs` turns it into this. An `Option` here is a choice the operator has
 //! ("no cap"), never a value that somebody still has to default.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ pub use cache::{
     Cache, Decision, Embedder, Judge, Pattern, Pooling, Reranker, Scope, Semantic, SemanticMode,
     SingleFlight, Store, TtlRule, TtlWhen,
 };
-pub use edge::{ClientRules, Listen, ListenTls, PeerTls};
+pub use edge::{Admin, AdminToken, ClientRules, Listen, ListenTls, PeerTls};
 pub use route::{
     Action, HeaderEdits, HeaderMatch, HostPattern, Match, Mirror, Redirect, Respond, Rewrite,
     Route, TimeoutOverrides, Unavailable,
@@ -31,8 +30,8 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// What clients may do and take.
     pub client: ClientRules,
-    /// Address of the admin listener; `None` when the file has no `admin`. Changing it needs a restart.
-    pub admin: Option<SocketAddr>,
+    /// The admin listener; `None` when the file has no `admin`. Changing its address needs a restart.
+    pub admin: Option<Admin>,
     /// Worker threads of the proxy. Changing it needs a restart.
     pub threads: usize,
     /// Largest request body that is accepted on model API paths, in bytes.

@@ -121,6 +121,12 @@ impl ApiError {
         }
     }
 
+    /// 404: the cache has no such entry, or none that may be known of.
+    pub fn no_entry() -> Self {
+        let message = "no cache has an entry of this id that is yours";
+        Self::new(404, ErrorType::InvalidRequest, "no_entry", message)
+    }
+
     /// 429: a limit is used up; `limit` names it.
     pub fn rate_limited(limit: &str, retry_after: Duration) -> Self {
         let message = format!(

@@ -187,6 +187,11 @@ pub fn inputs_looked_up(known: usize, unknown: usize) {
     }
 }
 
+/// The semantic index answered after `time`.
+pub fn index_searched(time: Duration) {
+    names::SEARCH_SECONDS.observe(time.as_secs_f64());
+}
+
 /// A lookup by meaning took `time`.
 pub fn semantic_lookup(time: Duration) {
     names::SEMANTIC_SECONDS.observe(time.as_secs_f64());
@@ -216,6 +221,42 @@ pub fn reranked(result: &str, time: Duration) {
 /// An answer came from a cache and saved the computing of `tokens`.
 pub fn cache_saved(tokens: u64) {
     names::CACHE_SAVED.inc_by(tokens);
+}
+
+/// What it would have cost in USD.
+pub fn cost_saved(usd: f64) {
+    names::CACHE_SAVED_COST.inc_by(usd);
+}
+
+/// No price is configured for the model of an answer.
+pub fn unpriced() {
+    names::UNPRICED.inc();
+}
+
+/// An answer of this age came from a cache.
+pub fn cache_entry_age(age: Duration) {
+    names::CACHE_AGE.observe(age.as_secs_f64());
+}
+
+/// A request of a route with a cache ended; `kind` says where its answer came from.
+pub fn cache_request(cache: &str, route: &str, tenant: Option<&str>, kind: &str) {
+    let tenant = labels::tenant(tenant);
+    count!(CACHE_REQUESTS, [cache, route, tenant, kind]);
+}
+
+/// An entry left a cache: there was no `room`, or it had `expired`.
+pub fn cache_evicted(cache: &str, reason: &str) {
+    count!(CACHE_EVICTIONS, [cache, reason]);
+}
+
+/// A hit by meaning was asked upstream all the same: `answered`, `failed`, or `skipped` where there was no room for it.
+pub fn cache_explored(route: &str, result: &str) {
+    count!(CACHE_EXPLORED, [route, result]);
+}
+
+/// A fresh answer was compared with the one that could have been served: `right`, `wrong` or `unknown`.
+pub fn cache_compared(result: &str) {
+    count!(CACHE_COMPARED, [result]);
 }
 
 /// An answer was not stored.

@@ -10,6 +10,10 @@ const MOST_MODELS: usize = 200;
 /// Longest model name that gets one, in bytes.
 const LONGEST: usize = 128;
 
+/// Distinct tenants that get series of their own.
+const MOST_TENANTS: usize = 100;
+
+static TENANTS: LazyLock<RwLock<HashSet<String>>> = LazyLock::new(Default::default);
 static MODELS: LazyLock<RwLock<HashSet<String>>> = LazyLock::new(Default::default);
 
 /// Whether a name may get a series of its own.
@@ -42,6 +46,24 @@ pub(super) fn model(model: Option<&str>, standing: Standing) -> &str {
     }
 }
 
+/// `tenant`; or `other` once too many were seen; or `none` for requests without one. They are configured, not made up by
+/// clients, but there may be thousands, and each makes series for every route.
+pub(super) fn tenant(tenant: Option<&str>) -> &str {
+    let Some(tenant) = tenant else {
+        return "none";
+    };
+    if TENANTS.read().contains(tenant) {
+        return tenant;
+    }
+    let mut tenants = TENANTS.write();
+    if tenants.len() < MOST_TENANTS || tenants.contains(tenant) {
+        tenants.insert(tenant.to_owned());
+        tenant
+    } else {
+        "other"
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +76,16 @@ mod tests {
         }
         assert!(seen.len() <= MOST_MODELS + 1);
         assert_eq!(model(None, Standing::Served), "none");
+    }
+
+    #[test]
+    fn thousands_of_tenants_make_a_bounded_number_of_series() {
+        let mut seen = HashSet::new();
+        for i in 0..10_000 {
+            seen.insert(tenant(Some(&format!("t{i}"))).to_owned());
+        }
+        assert!(seen.len() <= MOST_TENANTS + 1 && seen.contains("other"));
+        assert_eq!((tenant(None), tenant(Some("t0"))), ("none", "t0"));
     }
 
     #[test]

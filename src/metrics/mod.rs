@@ -2,8 +2,7 @@
 //!
 //! `names` declares every series once; `events` has one function per happening, so that a name is written nowhere
 //! else; `access_log` writes a line per request and `error_log` what goes wrong, both through `spool`, from threads of
-//! their own; `labels` keeps label values bounded, and `memo` finds
-//! series quickly.
+//! their own; `labels` keeps label values bounded, `memo` finds series quickly, and `totals` sums over them.
 //! Counters live in one process-wide registry; gauges of live state are read from it at scrape time.
 
 pub mod access_log;
@@ -13,6 +12,7 @@ mod labels;
 mod memo;
 pub mod names;
 mod spool;
+pub mod totals;
 
 use prometheus::{Encoder, TextEncoder};
 

@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    core::Collector,
+    Counter, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, core::Collector,
 };
 
 /// Registers in the process-wide registry. Each name is declared once in this file, so registering cannot clash;
@@ -37,9 +37,16 @@ fn counter(name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
 fn counters(name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
     IntCounterVec::new(Opts::new(name, help), labels)
 }
+fn money(name: &str, help: &str) -> Result<Counter, prometheus::Error> {
+    Counter::new(name, help)
+}
 fn gauge(name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
     IntGauge::new(name, help)
 }
+fn shares(name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, prometheus::Error> {
+    GaugeVec::new(Opts::new(name, help), labels)
+}
+
 fn gauges(name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
     IntGaugeVec::new(Opts::new(name, help), labels)
 }
@@ -71,6 +78,18 @@ const FIRST_TOKEN: [f64; 18] = [
 /// Seconds, the buckets of OpenTelemetry's GenAI conventions for durations.
 const DURATION: [f64; 15] = [
     0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 600.0,
+];
+/// Seconds, from a moment to a month.
+const AGES: [f64; 9] = [
+    1.0,
+    10.0,
+    60.0,
+    600.0,
+    3600.0,
+    21600.0,
+    86400.0,
+    604_800.0,
+    2_592_000.0,
 ];
 /// Tokens, the buckets of OpenTelemetry's GenAI conventions.
 const TOKENS: [f64; 14] = [
@@ -122,6 +141,8 @@ series! {
     CACHE_LOOKUPS: IntCounterVec = counters("tollgate_cache_lookups_total", "Cache lookups", &["tier", "result"]);
     /// Inputs of requests for embeddings.
     CACHE_INPUTS: IntCounterVec = counters("tollgate_cache_inputs_total", "Inputs of requests for embeddings, by whether their vector was known", &["result"]);
+    /// Requests of routes with a cache.
+    CACHE_REQUESTS: IntCounterVec = counters("tollgate_cache_requests_total", "Requests of routes with a cache, by where their answers came from", &["cache", "route", "tenant", "kind"]);
     /// Entries, read at scrape time.
     CACHE_ENTRIES: IntGaugeVec = gauges("tollgate_cache_entries", "Answers held", &["cache"]);
     /// Bytes, read at scrape time.
@@ -142,14 +163,32 @@ series! {
     CACHE_STORE_DAMAGED: IntGaugeVec = gauges("tollgate_cache_store_damaged", "Records on the cache's disk that were not what had been written", &["cache"]);
     /// Answers that were not stored.
     CACHE_SKIPPED: IntCounterVec = counters("tollgate_cache_write_skipped_total", "Answers that were not stored", &["reason"]);
+    /// Hits by meaning that were asked upstream all the same.
+    CACHE_EXPLORED: IntCounterVec = counters("tollgate_cache_explore_total", "Hits by meaning that were asked upstream all the same", &["route", "result"]);
+    /// Fresh answers compared with stored ones.
+    CACHE_COMPARED: IntCounterVec = counters("tollgate_cache_compared_total", "Fresh answers compared with what the cache could have served by meaning", &["result"]);
+    /// Estimated precision, read at scrape time.
+    CACHE_PRECISION: GaugeVec = shares("tollgate_cache_est_precision", "Estimated share of right answers among those served by meaning; where nothing is served, of the region on trial", &["cache", "route"]);
     /// Tokens that no peer had to compute.
     CACHE_SAVED: IntCounter = counter("tollgate_cache_saved_tokens_total", "Tokens of answers that came from a cache");
+    /// Money that no peer had to be paid.
+    CACHE_SAVED_COST: Counter = money("tollgate_cache_saved_cost_usd_total", "Cost of answers that came from a cache, by the configured prices");
+    /// Requests without a price.
+    UNPRICED: IntCounter = counter("tollgate_cost_unpriced_total", "Answers whose model has no configured price");
+    /// Age of answers from a cache.
+    CACHE_AGE: Histogram = histogram("tollgate_cache_entry_age_seconds", "Age of answers that came from a cache", &AGES);
+    /// Entries that left.
+    CACHE_EVICTIONS: IntCounterVec = counters("tollgate_cache_evictions_total", "Entries that left a cache by themselves", &["cache", "reason"]);
     /// Whether questions can be embedded, read at scrape time.
     EMBEDDER_READY: IntGaugeVec = gauges("tollgate_embedder_ready", "1 while the cache can serve by meaning", &["cache"]);
     /// Vectors asked for.
     EMBEDDINGS: IntCounterVec = counters("tollgate_embeddings_total", "Vectors asked for, and where they came from or why there was none", &["result"]);
     /// From asking for a vector to having it.
     EMBED_SECONDS: Histogram = histogram("tollgate_embed_seconds", "From asking for a text's vector to having it", &FINE);
+    /// Vectors remembered by an embedder, read at scrape time.
+    EMBED_REMEMBERED: IntGaugeVec = gauges("tollgate_embed_remembered_bytes", "Bytes of the vectors that a cache's embedder remembers", &["cache"]);
+    /// Texts that wait for an embedder, read at scrape time.
+    EMBED_WAITING: IntGaugeVec = gauges("tollgate_embed_waiting_texts", "Texts that wait for a cache's embedder", &["cache"]);
     /// Texts in one run of a sentence model.
     EMBED_RUN_TEXTS: Histogram = histogram("tollgate_embed_run_texts", "Texts embedded together", &BATCH);
     /// One run of a sentence model.
@@ -158,6 +197,8 @@ series! {
     RERANKS: IntCounterVec = counters("tollgate_reranks_total", "Second looks at two questions, and what they said or why there was none", &["result"]);
     /// Time of a second look.
     RERANK_SECONDS: Histogram = histogram("tollgate_rerank_seconds", "A second look at two questions", &FINE);
+    /// Search alone.
+    SEARCH_SECONDS: Histogram = histogram("tollgate_cache_search_seconds", "From asking the semantic index to having its nearest", &FINE);
     /// Embedding and search together.
     SEMANTIC_SECONDS: Histogram = histogram("tollgate_semantic_lookup_seconds", "Embedding and search of one lookup by meaning", &FINE);
     /// What limits decided.

@@ -54,6 +54,8 @@ pub(super) struct Record {
     pub(super) upstream: Option<Arc<str>>,
     pub(super) attempts: u32,
     pub(super) usage: Option<Usage>,
+    /// Tokens that a cache saved, where they are not those of the whole answer.
+    pub(super) saved: Option<Usage>,
     pub(super) finish_reason: Option<String>,
     pub(super) cache_status: Option<&'static str>,
     pub(super) cache_id: Option<String>,

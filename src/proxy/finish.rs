@@ -1,7 +1,8 @@
 //! The end of every request: one log line and the counters.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::cached;
 use super::ctx::Ctx;
 use super::wait::class_name;
 use crate::front::Session;
@@ -29,6 +30,7 @@ pub(super) fn log(session: &Session, ctx: &mut Ctx) {
     if let Some(overhead) = record.overhead {
         events::overhead(record.overhead_kind, overhead);
     }
+    cached::tell(ctx, Instant::now());
     let answered = record.metered && (200..300).contains(&status);
     if let (Some(route), Some(first), true) = (&ctx.route, first_token(ctx), answered) {
         events::first_token(route.pool(), first);

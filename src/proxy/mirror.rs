@@ -14,6 +14,7 @@ use super::Proxy;
 use super::ctx::Ctx;
 use super::dispatch::STALE_TRIES;
 use super::report::{failed, report_failure, report_status, report_success};
+use super::tee::Tee;
 use crate::balance::{Demand, Lease, Pick};
 use crate::config::model::Priority;
 use crate::exchange::{Client, Failure};
@@ -51,7 +52,7 @@ impl Proxy {
         let body = body.cloned().unwrap_or_default();
         tokio::spawn(async move {
             let _out = (permit, Mirroring::begin());
-            let result = match ask(&client, &pool, lease, &head, body).await {
+            let result = match ask(&client, &pool, lease, &head, body, None).await {
                 Ok(()) => "answered",
                 Err(failure) => {
                     log::info!("copy for pool {}: {failure}", pool.conf.name);
@@ -65,7 +66,7 @@ impl Proxy {
 
 /// Room for the copy and a peer for it; `None` where one is missing. Nobody waits for a copy, and no copy goes before those
 /// who wait for a peer.
-fn place(
+pub(super) fn place(
     ctx: &Ctx,
     route: &Route,
     pool: &str,
@@ -87,15 +88,16 @@ fn place(
     }
 }
 
-/// Asks the peer and reads its answer away.
-async fn ask(
+/// Asks the peer and reads its answer away, or to `tee`.
+pub(super) async fn ask(
     client: &Client,
     pool: &Pool,
     mut lease: Lease,
     head: &RequestHeader,
     body: Bytes,
+    tee: Option<&mut Tee>,
 ) -> Result<(), Failure> {
-    let answered = answer(client, pool, &mut lease, head, body).await;
+    let answered = answer(client, pool, &mut lease, head, body, tee).await;
     if let Err(failure) = &answered {
         report_failure(pool, &mut lease, failure);
     }
@@ -108,6 +110,7 @@ async fn answer(
     lease: &mut Lease,
     head: &RequestHeader,
     body: Bytes,
+    mut tee: Option<&mut Tee>,
 ) -> Result<(), Failure> {
     let began = Instant::now();
     let mut stale_tries = 0;
@@ -124,7 +127,17 @@ async fn answer(
         }
     };
     report_status(pool, lease, &answer);
-    while !exchange.is_done() && exchange.chunk().await?.is_some() {}
+    if let Some(tee) = &mut tee {
+        tee.head(&answer);
+    }
+    while !exchange.is_done() {
+        let Some(part) = exchange.chunk().await? else {
+            break;
+        };
+        if let Some(tee) = &mut tee {
+            tee.part(&part, Some(&mut *lease));
+        }
+    }
     if !failed(answer.status.as_u16()) {
         report_success(pool, lease);
     }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::admission::{Held, authenticate, client_hash, reserve};
 use super::cached::{self, Looked};
+use super::check::Answered;
 use super::ctx::Ctx;
 use super::dispatch::{Outgoing, Upload};
 use super::edge::{self, Way, find_route};
@@ -39,6 +40,7 @@ impl Proxy {
         let head = session.head();
         match endpoint {
             Some(endpoint) => self.model_api(session, ctx, endpoint).await,
+            None if cached::is_feedback(session, ctx) => cached::feedback(session, ctx).await,
             None if is_upgrade(head) => self.upgrade(session, ctx).await,
             None if self.merges_models(session, ctx) => self.models(session, ctx).await,
             None => self.pass(session, ctx).await,
@@ -100,9 +102,9 @@ impl Proxy {
                         route: &route,
                         pool: &pool,
                     };
-                    return self
-                        .embed_rest(session, ctx, way, reservation, body, *partly)
-                        .await;
+                    let rest = self.embed_rest(session, ctx, way, reservation, body, *partly);
+                    // In a box, for it would make the future of every request twice as large.
+                    return Box::pin(rest).await;
                 }
                 Ok(looked @ (embeddings::Looked::Whole | embeddings::Looked::Miss(_))) => {
                     inputs = looked;
@@ -119,6 +121,34 @@ impl Proxy {
         if let (Some(read), embeddings::Looked::Whole) = (&read, &inputs) {
             match cached::look_up(session, ctx, endpoint, read, &route).await {
                 Ok(Looked::Miss(filled)) => fill = filled,
+                Ok(Looked::Check(fill)) => {
+                    if let Some(mut reservation) = reservation {
+                        reservation.answered_here();
+                    }
+                    let demand = Demand {
+                        prompt_tokens,
+                        output_tokens,
+                        client_hash: client_hash(ctx),
+                    };
+                    let learn = Learn {
+                        pool,
+                        model,
+                        text_bytes,
+                        non_ascii_bytes,
+                        text_only,
+                        prompt_tokens,
+                    };
+                    let answered = Answered {
+                        route: &route,
+                        demand,
+                        endpoint,
+                        body,
+                        learn,
+                        fill: *fill,
+                    };
+                    self.check(session, ctx, answered);
+                    return Ok(());
+                }
                 ended => {
                     if !again && ctx.record.cache_status == Some("HIT") {
                         self.familiar.keep(endpoint, &body);

@@ -122,6 +122,7 @@ pub(super) fn error_type(error: &ApiError) -> &'static str {
         Some("request_too_slow") => "caller_too_slow",
         Some("missing_api_key" | "invalid_api_key") => "caller_unauthenticated",
         Some("no_route" | "model_not_found") => "caller_no_route",
+        Some("no_entry") => "caller_no_entry",
         Some("not_cached") => "caller_not_cached",
         Some("forbidden") => "policy_forbidden",
         Some("rate_limit_exceeded") => "policy_rate_limit",

@@ -27,7 +27,7 @@ pub(super) struct Tee {
     status: u16,
     fill: Option<Fill>,
     /// Answers to the inputs of a request for embeddings.
-    inputs: Option<embeddings::Fill>,
+    inputs: Option<Box<embeddings::Fill>>,
     reservation: Option<Held>,
     learn: Option<Learn>,
     first_token: Option<Instant>,
@@ -102,7 +102,7 @@ impl Tee {
     }
 
     /// Remembers the answers to single inputs too.
-    pub(super) fn keep_inputs(&mut self, inputs: Option<embeddings::Fill>) {
+    pub(super) fn keep_inputs(&mut self, inputs: Option<Box<embeddings::Fill>>) {
         self.inputs = inputs;
     }
 

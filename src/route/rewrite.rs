@@ -11,6 +11,8 @@ use crate::config::model;
 pub struct Rewrite {
     strip: Option<String>,
     add: Option<String>,
+    /// What of it a peer sees, as a text that is the same for the same changes only; empty where there are none.
+    pub asked: String,
     /// Headers of the request.
     pub request: HeaderEdits,
     /// Headers of the answer.
@@ -24,6 +26,7 @@ pub struct BadTarget;
 impl Rewrite {
     pub(super) fn new(conf: &model::Rewrite) -> Self {
         Self {
+            asked: asked(conf),
             strip: conf.strip_prefix.clone(),
             add: conf.add_prefix.clone(),
             request: HeaderEdits::new(&conf.request),
@@ -96,6 +99,25 @@ fn climbs(path: &str) -> bool {
         }
     }
     dots == 2 && others == 0
+}
+
+fn asked(conf: &model::Rewrite) -> String {
+    let mut asked = String::new();
+    let prefixes = [("strip", &conf.strip_prefix), ("add", &conf.add_prefix)];
+    for (what, prefix) in prefixes {
+        if let Some(prefix) = prefix {
+            asked += &format!("{what} {prefix:?}\n");
+        }
+    }
+    for name in &conf.request.remove {
+        asked += &format!("remove {name}\n");
+    }
+    for (what, pairs) in [("set", &conf.request.set), ("append", &conf.request.add)] {
+        for (name, value) in pairs {
+            asked += &format!("{what} {name}: {}\n", value.as_bytes().escape_ascii());
+        }
+    }
+    asked
 }
 
 #[cfg(test)]

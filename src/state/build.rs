@@ -11,7 +11,7 @@ use super::listeners::listeners;
 use super::snapshot::{Pool, RouteLive, Snapshot};
 use crate::admit::{KeyTable, Limiter, Queue};
 use crate::balance;
-use crate::cache::{Cache, Embedder, Store};
+use crate::cache::{Cache, Embedder};
 use crate::config::model::{self, AccessLogTo, Config, LogFormat};
 use crate::exchange::Reach;
 use crate::metrics::access_log::{AccessLog, Format};
@@ -172,12 +172,15 @@ fn caches(config: &Config, old: Option<&Snapshot>) -> io::Result<HashMap<String,
             let cache = match kept {
                 Some(cache) => Arc::clone(cache),
                 None => {
-                    let store = opened_store(conf, old);
-                    Arc::new(Cache::with_store(
-                        conf,
-                        embedder(conf, &mut embedders),
-                        store,
-                    )?)
+                    let keeper = keeps_store(conf, old);
+                    let store = keeper.and_then(|cache| cache.store());
+                    let mut cache =
+                        Cache::with_store(conf, embedder(conf, &mut embedders), store.cloned())?;
+                    if let Some(before) = keeper.or_else(|| old?.caches.get(&conf.name)) {
+                        cache.inherit(before);
+                    }
+                    cache.follow_store();
+                    Arc::new(cache)
                 }
             };
             Ok((conf.name.clone(), cache))
@@ -185,11 +188,15 @@ fn caches(config: &Config, old: Option<&Snapshot>) -> io::Result<HashMap<String,
         .collect()
 }
 
-/// The file that one of the old caches has open, if this one is to use the same.
-fn opened_store(conf: &model::Cache, old: Option<&Snapshot>) -> Option<Arc<Store>> {
+/// The old cache that has the file open which this one is to use.
+fn keeps_store<'a>(conf: &model::Cache, old: Option<&'a Snapshot>) -> Option<&'a Arc<Cache>> {
     let wanted = conf.store.as_ref()?;
-    let mut stores = old?.caches.values().filter_map(|cache| cache.store());
-    stores.find(|store| store.path() == wanted.path).cloned()
+    let uses = |cache: &&Arc<Cache>| {
+        cache
+            .store()
+            .is_some_and(|store| store.path() == wanted.path)
+    };
+    old?.caches.values().find(uses)
 }
 
 /// One embedder serves all caches that name the same model in the same way.

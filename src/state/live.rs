@@ -185,9 +185,10 @@ impl Live {
 
 /// Settings that only a restart can change and that differ from what runs.
 fn needs_restart(bound: &Config, new: &Config) -> Vec<String> {
+    let address = |config: &Config| config.admin.as_ref().map(|admin| admin.address);
     [
         ("listen", bound.listen != new.listen),
-        ("admin.address", bound.admin != new.admin),
+        ("admin.address", address(bound) != address(new)),
         ("threads", bound.threads != new.threads),
         ("shutdown_grace", bound.shutdown_grace != new.shutdown_grace),
         ("upgrade_socket", bound.upgrade_socket != new.upgrade_socket),

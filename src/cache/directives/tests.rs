@@ -155,3 +155,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn tags_are_read_from_one_header_or_several_and_bounded() {
+    let mut headers = HeaderMap::new();
+    headers.append(
+        "x-tollgate-tags",
+        HeaderValue::from_static("doc=7, user = a=b"),
+    );
+    headers.append("x-tollgate-tags", HeaderValue::from_static("team=x"));
+    let tags = Directives::parse(&headers).unwrap().tags;
+    let expected = [("doc", "7"), ("user", "a=b"), ("team", "x")];
+    assert_eq!(tags, expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
+    for wrong in ["", "doc", "=7", "doc=", "a b=c", "doc=7,,x=1"] {
+        let headers = HeaderMap::from_iter([(
+            http::HeaderName::from_static("x-tollgate-tags"),
+            HeaderValue::from_static(wrong),
+        )]);
+        assert!(
+            Directives::parse(&headers)
+                .unwrap_err()
+                .contains("x-tollgate-tags"),
+            "{wrong}"
+        );
+    }
+    let many = (0..17)
+        .map(|n| format!("t{n}=1"))
+        .collect::<Vec<_>>()
+        .join(",");
+    let headers = HeaderMap::from_iter([(
+        http::HeaderName::from_static("x-tollgate-tags"),
+        HeaderValue::from_str(&many).unwrap(),
+    )]);
+    assert!(Directives::parse(&headers).is_err());
+}

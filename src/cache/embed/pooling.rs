@@ -67,7 +67,7 @@ fn token_vectors(row: &[f32], components: usize, mask: &[i64], pooling: Pooling)
         .map(|(token, _)| token);
     match pooling {
         Pooling::Cls => real.next().unwrap_or_default().to_vec(),
-        Pooling::LastToken => real.last().unwrap_or_default().to_vec(),
+        Pooling::LastToken => real.next_back().unwrap_or_default().to_vec(),
         Pooling::Mean => {
             // The sum points where the mean does, and only the direction counts.
             let mut sum = vec![0.0; components];

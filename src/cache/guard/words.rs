@@ -76,7 +76,7 @@ impl Words {
                     } else if matches!(next, '.' | ',') {
                         let mut ahead = chars.clone();
                         ahead.next();
-                        if !ahead.peek().is_some_and(|&after| digit_of(after).is_some()) {
+                        if ahead.peek().is_none_or(|&after| digit_of(after).is_none()) {
                             break;
                         }
                         words.text.push(next);

@@ -34,6 +34,9 @@ const THIS_FORMAT: u64 = 1;
 /// Pages that the file keeps in memory. What is read often is held as entries anyway.
 const PAGE_CACHE: usize = 32 << 20;
 
+/// Bytes of file to a byte of entries at most: pages are little more than half full. Measured: 1.77.
+const SPREAD: u64 = 2;
+
 /// Of so many neighbours by key the oldest half leaves when the file is full.
 const SAMPLE: usize = 16;
 
@@ -133,12 +136,13 @@ pub(super) struct VectorRow {
 pub(super) struct Disk {
     file: Database,
     clock: Clock,
+    /// Of entries and vectors, as is the bound.
     bytes: u64,
     max_bytes: u64,
 }
 
 impl Disk {
-    /// Opens the file, or makes it.
+    /// Opens the file, or makes it; `max_bytes` is what the file may take.
     pub(super) fn open(
         path: &Path,
         max_bytes: u64,
@@ -185,14 +189,14 @@ impl Disk {
             file,
             clock: Clock::new(Duration::from_micros(seen), wall, now),
             bytes,
-            max_bytes,
+            max_bytes: max_bytes / SPREAD,
         };
         Ok((disk, blobs))
     }
 
-    /// Changes the bound from the next write on.
+    /// Changes the bound of the file from the next write on.
     pub(super) fn bound(&mut self, max_bytes: u64) {
-        self.max_bytes = max_bytes;
+        self.max_bytes = max_bytes / SPREAD;
     }
 
     /// Bytes of the entries and vectors in the file.

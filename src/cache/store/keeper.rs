@@ -221,10 +221,10 @@ impl Keeper {
         }
         let written = self.write(disk, changes);
         for reply in replies {
-            let said = written
-                .as_ref()
-                .map(|()| ())
-                .map_err(|failure| NotDurable(failure.to_string()));
+            let said = match &written {
+                Ok(()) => Ok(()),
+                Err(failure) => Err(NotDurable(failure.to_string())),
+            };
             drop(reply.send(said));
         }
         written

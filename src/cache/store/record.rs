@@ -15,6 +15,7 @@ use bytes::Bytes;
 use super::clock::Clock;
 use super::names;
 use crate::cache::entry::{Answer, Entry, Origin};
+use crate::cache::verify::AnswerClass;
 
 const VERSION: u8 = 1;
 const CHECK: usize = 16;
@@ -183,6 +184,7 @@ pub(super) fn to_entry(
         question,
         answer,
         origin,
+        class: AnswerClass::default(),
     })
 }
 

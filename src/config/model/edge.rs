@@ -8,6 +8,24 @@ use ipnet::IpNet;
 
 use crate::tls::{self, CertificateFiles, MinVersion};
 
+/// The admin listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// What the admin API asks for; `None` = nothing.
+    pub token: Option<AdminToken>,
+}
+
+/// The secret of the admin API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminToken {
+    /// Where it stands, in plain.
+    pub file: PathBuf,
+    /// SHA-256 of its bytes.
+    pub sha256: [u8; 32],
+}
+
 /// One client listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listen {

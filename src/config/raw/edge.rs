@@ -46,6 +46,7 @@ pub(in crate::config) struct RawCertificate {
 )]
 pub(in crate::config) struct RawAdmin {
     pub address: Option<Leaf>,
+    pub token_file: Option<Leaf>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -27,7 +27,7 @@ fn opened() -> String {
         let indent = line.len() - line.trim_start().len();
         let comment = line.trim_start().strip_prefix('#');
         let begins = comment.is_some_and(|comment| {
-            [" tls:", " ca: ", " - name: ops"]
+            [" tls:", " ca: ", " - name: ops", " token_file:"]
                 .iter()
                 .any(|key| comment.starts_with(key))
         });
@@ -131,6 +131,7 @@ fn what_the_explained_file_only_shows_is_good_too() {
         ("tls/example.com.key", key.as_str()),
         ("tls/ca.pem", ca.as_str()),
         ("keys/ops", "secret\n"),
+        ("admin.token", "other\n"),
     ] {
         let path = dir.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -140,6 +141,7 @@ fn what_the_explained_file_only_shows_is_good_too() {
     let config = parsed(&text).unwrap().config;
     let certificate = &config.listen[0].tls.as_ref().unwrap().certificates[0];
     assert_eq!(certificate.cert, dir.path().join("tls/example.com.pem"));
+    assert!(config.admin.unwrap().token.is_some());
     assert!(config.pools[0].tls.as_ref().unwrap().ca.is_some());
     assert_eq!(config.keys.unwrap().len(), 3);
 }

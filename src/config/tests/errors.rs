@@ -188,3 +188,14 @@ fn parts_that_do_not_fit_each_other_are_refused() {
         );
     }
 }
+
+#[test]
+fn two_caches_with_one_file_are_refused() {
+    let text = "listen:\n  - address: 127.0.0.1:1\npools:\n  p: { peers: [{ address: 127.0.0.1:2 }] }\ncaches:\n  a: { store: { path: /x/one } }\n  b: { store: { path: /x/two } }\n  c: { store: { path: /x/one } }\n";
+    assert_eq!(
+        lines(text),
+        [
+            "caches.c.store.path: /x/one: is where `a` keeps its answers (each cache needs a file of its own)"
+        ]
+    );
+}

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::address;
 use super::section::Section;
-use crate::config::model::{Config, Limit, Scope};
+use crate::config::model::{Admin, Config, Limit, Scope};
 use crate::config::nearest::nearest;
 use crate::config::raw::{OffOr, RawConfig};
 
@@ -25,8 +25,10 @@ pub(super) fn check(mut s: Section<'_>, raw: &RawConfig, config: &Config) {
 }
 
 fn admin(s: &mut Section<'_>, raw: &RawConfig, config: &Config) {
-    let Some(admin) = config.admin else { return };
-    let mut s = s.key("admin");
+    let Some(Admin { address, token }) = &config.admin else {
+        return;
+    };
+    let (admin, mut s) = (*address, s.key("admin"));
     if let Some(other) = config
         .listen
         .iter()
@@ -40,11 +42,11 @@ fn admin(s: &mut Section<'_>, raw: &RawConfig, config: &Config) {
             "use another port",
         );
     }
-    if !admin.ip().is_loopback() {
+    if !admin.ip().is_loopback() && token.is_none() {
         s.warn(
             "address",
             format!(
-                "{admin} is not loopback: whoever reaches it can reload and inspect, without a key"
+                "{admin} is not loopback: whoever reaches it can reload, inspect and purge, without a key; set `token_file`"
             ),
         );
     }

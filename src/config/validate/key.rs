@@ -111,7 +111,7 @@ fn hex(text: &str) -> Result<[u8; 32], Refusal> {
 }
 
 /// Spaces and line ends around the key are not part of it: no header could carry them.
-fn hash_of_file(path: &Path) -> Result<[u8; 32], Refusal> {
+pub(super) fn hash_of_file(path: &Path) -> Result<[u8; 32], Refusal> {
     let unreadable = |error: std::io::Error| Refusal::new(format!("cannot be read: {error}"), "");
     let mut text = String::new();
     File::open(path)

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use super::address;
+use super::key::hash_of_file;
 use super::pem::{self, Pem};
 use super::section::Section;
-use crate::config::model::{Listen, ListenTls};
+use crate::config::model::{Admin, AdminToken, Listen, ListenTls};
 use crate::config::raw::{Leaf, List, RawAdmin, RawCertificate, RawListen, RawListenTls};
 use crate::tls::{CertificateFiles, MinVersion};
 
@@ -51,8 +52,15 @@ pub(super) fn listen(mut s: Section<'_>, raw: Option<&List<RawListen>>) -> Vec<L
     listen
 }
 
-pub(super) fn admin(mut s: Section<'_>, raw: Option<&RawAdmin>) -> Option<SocketAddr> {
-    raw.and_then(|raw| read(&mut s.key("admin"), raw.address.as_ref()))
+pub(super) fn admin(mut s: Section<'_>, raw: Option<&RawAdmin>) -> Option<Admin> {
+    let (mut s, raw) = (s.key("admin"), raw?);
+    let leaf = raw.token_file.as_ref();
+    let token = s.path("token_file", leaf).and_then(|file| {
+        let sha256 = s.read("token_file", leaf, |_| hash_of_file(&file))?;
+        Some(AdminToken { file, sha256 })
+    });
+    let address = read(&mut s, raw.address.as_ref())?;
+    Some(Admin { address, token })
 }
 
 fn read(s: &mut Section<'_>, address: Option<&Leaf>) -> Option<SocketAddr> {

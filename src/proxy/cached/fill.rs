@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::cache::{Answer, Cache, Identity, NewEntry, Origin, Stored};
+use crate::cache::{Answer, Cache, Entry, Identity, NewEntry, Origin, Sighting, Stored};
 use crate::llm::{Endpoint, Finish, Usage};
 use crate::metrics::events;
 use crate::proxy::collect::Collected;
@@ -15,12 +15,15 @@ pub(in crate::proxy) struct Fill {
     cache: Arc<Cache>,
     identity: Identity,
     origin: Origin,
+    asked: Instant,
     vector: Option<Arc<[f32]>>,
     endpoint: Endpoint,
     ttl: Option<Duration>,
     content_type: String,
     streamed: bool,
     body: Option<Collected>,
+    /// What the cache could have answered, to be compared.
+    sighting: Option<Box<Sighting>>,
 }
 
 impl Fill {
@@ -37,13 +40,20 @@ impl Fill {
             cache,
             identity,
             origin,
+            asked: Instant::now(),
             vector,
             endpoint,
             ttl,
             content_type: String::new(),
             streamed: false,
             body: None,
+            sighting: None,
         }
+    }
+
+    /// The answer is to be compared with what the cache could have answered.
+    pub(super) fn comparing(self, sighting: Option<Box<Sighting>>) -> Self {
+        Self { sighting, ..self }
     }
 
     /// The answer has begun; only a plain 200 is worth collecting.
@@ -92,12 +102,31 @@ impl Fill {
             identity: &self.identity,
             answer,
             origin: self.origin,
+            asked: self.asked,
             ttl: self.ttl,
             vector,
         };
-        let stored = self.cache.put(new, Instant::now());
-        if let Stored::TooLarge = stored {
-            events::cache_write_skipped("too_large");
+        let natural = new.vector.is_some();
+        match self.cache.put(new, Instant::now()) {
+            Stored::Purged => events::cache_write_skipped("purged"),
+            Stored::TooLarge => events::cache_write_skipped("too_large"),
+            Stored::Yes(entry) => {
+                if let Some(sighting) = self.sighting.filter(|_| natural) {
+                    compare(self.cache, sighting, entry);
+                }
+            }
         }
     }
+}
+
+/// Has the cache learn from a fresh answer. Nobody waits for it.
+fn compare(cache: Arc<Cache>, sighting: Box<Sighting>, fresh: Arc<Entry>) {
+    tokio::spawn(async move {
+        let right = cache.learn(&sighting, &fresh).await;
+        events::cache_compared(match right {
+            Some(true) => "right",
+            Some(false) => "wrong",
+            None => "unknown",
+        });
+    });
 }

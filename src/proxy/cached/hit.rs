@@ -75,8 +75,9 @@ pub(super) async fn hit(
         ctx.own
             .print("x-cache-similarity", format_args!("{similarity:.4}"));
     }
-    ctx.own.number("age", entry.age(Instant::now()).as_secs());
-    events::cache_saved(usage.total_tokens());
+    let age = entry.age(Instant::now());
+    events::cache_entry_age(age);
+    ctx.own.number("age", age.as_secs());
     ctx.record.first_byte = Some(ctx.start.elapsed());
     // Before the client takes its time to read.
     ctx.overhead_ends("hit");

@@ -1,11 +1,17 @@
 //! Which request it is: what separates clients, and what besides the body changes an answer.
 
+use std::borrow::Cow;
+
+use http::header::HOST;
+use http::{HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
 
 use super::Asked;
-use crate::cache::{Cache, Caller, Directives, Identity, KeyParts, Unkeyable, scope};
+use crate::cache::{Belongs, Cache, Caller, Directives, Identity, KeyParts, Unkeyable, scope};
 use crate::front::Session;
 use crate::proxy::ctx::Ctx;
+use crate::proxy::edge;
+use crate::route::Route;
 
 /// A request's identity, and whom it may share answers with.
 pub(super) struct Known {
@@ -28,12 +34,21 @@ pub(super) fn identify(
         None => credential(session.head()),
     };
     let scope = scope::partition(cache.config().scope, &caller(ctx, &credential));
+    let epochs = cache.epochs().mark(&Belongs {
+        scope: &scope,
+        tenant: ctx.client.as_ref().map(|client| client.tenant.as_str()),
+        route: &asked.route.name,
+        model: asked.view.model.as_deref().unwrap_or_default(),
+    });
     let parts = KeyParts {
         partition: &[
             &scope,
+            &epochs,
             &asked.route.name,
             asked.route.pool(),
-            asked.endpoint.name(),
+            &asked.route.rewrite.asked,
+            asked.endpoint.path(),
+            &host(session.head(), asked.route),
             directives.namespace.as_deref().unwrap_or(""),
             &variant(session.head()),
         ],
@@ -44,14 +59,39 @@ pub(super) fn identify(
     Ok(Known { identity, scope })
 }
 
-/// Whatever peers may tell clients apart by, where that is left to them.
-const CREDENTIALS: [&str; 5] = [
-    "authorization",
-    "x-api-key",
-    "x-goog-api-key",
-    "api-key",
-    "cookie",
-];
+/// Headers that say nothing of who asks. Without keys it is left to the peers to tell clients apart, and by what they do so
+/// nobody knows here: so any other header separates.
+fn is_harmless(name: &str) -> bool {
+    const PREFIXES: [&str; 6] = [
+        "x-tollgate-",
+        "x-stainless-",
+        "x-forwarded-",
+        "x-b3-",
+        "x-datadog-",
+        "sec-",
+    ];
+    // Under the name of a place where somebody was forwarded from, proxies also say whom they let in.
+    const FORWARDED: [&str; 5] = [
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-prefix",
+        "x-forwarded-proto",
+    ];
+    match name {
+        "host" | "user-agent" | "accept" | "accept-encoding" | "content-type"
+        | "content-length" => true,
+        "connection" | "keep-alive" | "te" | "trailer" | "transfer-encoding" | "expect"
+        | "date" => true,
+        "cache-control" | "pragma" | "priority" | "dnt" | "origin" | "referer" | "via" => true,
+        "forwarded" | "x-real-ip" | "proxy-connection" | "upgrade-insecure-requests" => true,
+        "x-request-id" | "request-id" | "x-correlation-id" | "idempotency-key" => true,
+        "traceparent" | "tracestate" | "baggage" | "b3" | "sentry-trace" => true,
+        "x-amzn-trace-id" | "x-cloud-trace-context" => true,
+        name if name.starts_with("x-forwarded-") => FORWARDED.contains(&name),
+        name => PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || VARIANTS.contains(&name),
+    }
+}
 
 /// Headers by which a client chooses among answers to one body.
 const VARIANTS: [&str; 5] = [
@@ -63,17 +103,10 @@ const VARIANTS: [&str; 5] = [
 ];
 
 /// All that the headers say under these names: the same text only for the same values.
-fn said(head: &RequestHeader, names: &[&str]) -> String {
+fn said<'a>(head: &RequestHeader, names: impl IntoIterator<Item = &'a str>) -> String {
     let mut said = String::new();
-    if !head
-        .headers
-        .keys()
-        .any(|name| names.contains(&name.as_str()))
-    {
-        return said;
-    }
     for name in names {
-        for value in head.headers.get_all(*name) {
+        for value in head.headers.get_all(name) {
             // A line feed cannot be part of an escaped value.
             said += &format!("{name}: {}\n", value.as_bytes().escape_ascii());
         }
@@ -81,16 +114,41 @@ fn said(head: &RequestHeader, names: &[&str]) -> String {
     said
 }
 
+/// All that may tell who asks.
 fn credential(head: &RequestHeader) -> String {
-    said(head, &CREDENTIALS)
+    let telling = |name: &&str| !is_harmless(name);
+    let mut names: Vec<&str> = head
+        .headers
+        .keys()
+        .map(|name| name.as_str())
+        .filter(telling)
+        .collect();
+    // In whatever order they came.
+    names.sort_unstable();
+    said(head, names)
 }
 
 /// What besides the body changes an answer: some headers, and the query (`api-version`).
 fn variant(head: &RequestHeader) -> String {
-    said(head, &VARIANTS) + head.uri.query().unwrap_or_default()
+    let chosen = VARIANTS.iter().copied();
+    let chosen = chosen.filter(|name| head.headers.contains_key(*name));
+    said(head, chosen) + head.uri.query().unwrap_or_default()
 }
 
-fn caller<'a>(ctx: &'a Ctx, credential: &'a str) -> Caller<'a> {
+/// The host that a peer is asked for: it may serve more than one. Empty where the route names it.
+fn host<'a>(head: &'a RequestHeader, route: &Route) -> Cow<'a, str> {
+    let named = |(name, _): &(HeaderName, HeaderValue)| *name == HOST;
+    if route.rewrite.request.set().iter().any(named) {
+        return Cow::Borrowed("");
+    }
+    let host = edge::host(head).unwrap_or_default();
+    match host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(host.to_ascii_lowercase()),
+        false => Cow::Borrowed(host),
+    }
+}
+
+pub(super) fn caller<'a>(ctx: &'a Ctx, credential: &'a str) -> Caller<'a> {
     match &ctx.client {
         Some(client) => Caller {
             key: Some(&client.name),
@@ -101,5 +159,66 @@ fn caller<'a>(ctx: &'a Ctx, credential: &'a str) -> Caller<'a> {
             credential: Some(credential.as_bytes()).filter(|said| !said.is_empty()),
             ..Caller::default()
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(pairs: &[(&'static str, &str)]) -> RequestHeader {
+        let mut head = RequestHeader::build("POST", b"/", None).unwrap();
+        for (name, value) in pairs {
+            head.append_header(*name, *value).unwrap();
+        }
+        head
+    }
+
+    #[test]
+    fn what_says_nothing_of_who_asks_does_not_separate() {
+        let plain = [
+            ("host", "a"),
+            ("user-agent", "curl"),
+            ("accept", "*/*"),
+            ("x-request-id", "1"),
+            ("traceparent", "00-1"),
+            ("x-stainless-lang", "python"),
+            ("x-tollgate-tags", "a=b"),
+            ("x-forwarded-for", "1.2.3.4"),
+            ("sec-fetch-mode", "cors"),
+        ];
+        assert_eq!(credential(&head(&plain)), "");
+    }
+
+    #[test]
+    fn whatever_a_peer_may_know_clients_by_separates() {
+        for name in [
+            "authorization",
+            "api-key",
+            "x-api-key",
+            "cookie",
+            "proxy-authorization",
+            "x-auth-token",
+            "ocp-apim-subscription-key",
+            "x-forwarded-user",
+            "x-forwarded-access-token",
+            "x-user-id",
+            "x-never-heard-of",
+        ] {
+            let of = |value| credential(&head(&[(name, value)]));
+            assert_ne!(of("a"), of("b"), "{name}");
+            assert_ne!(of("a"), "", "{name}");
+        }
+    }
+
+    #[test]
+    fn neither_order_nor_cutting_confuses_headers() {
+        let of = |pairs| credential(&head(pairs));
+        assert_eq!(
+            of(&[("x-a", "1"), ("x-b", "2")]),
+            of(&[("x-b", "2"), ("x-a", "1")])
+        );
+        assert_ne!(of(&[("x-a", "1"), ("x-a", "2")]), of(&[("x-a", "1, 2")]));
+        assert_ne!(of(&[("x-a", "1")]), of(&[("x-b", "1")]));
     }
 }

@@ -1,8 +1,10 @@
 //! Answers given before: looking one up, replaying it as the client asked, and remembering a new one.
 
+mod feedback;
 mod fill;
 mod hit;
 mod identity;
+mod sight;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,9 +22,11 @@ use crate::llm::error::ApiError;
 use crate::llm::request::RequestView;
 use crate::metrics::events::{self, AbortStage};
 use crate::route::Route;
+pub(super) use feedback::{feedback, is_feedback};
 pub(super) use fill::Fill;
 use hit::hit;
 use identity::{Known, identify};
+pub(super) use sight::tell;
 
 /// A request of the model API and where it goes.
 #[derive(Clone, Copy)]
@@ -43,6 +47,8 @@ pub(super) enum Looked {
     Answered,
     /// A peer must answer; the answer may be stored.
     Miss(Option<Fill>),
+    /// The client has its answer, and a peer is to be asked all the same, to learn whether it was right.
+    Check(Box<Fill>),
 }
 
 /// Looks for an answer to `view` and, if there is one, gives it to the client.
@@ -98,7 +104,7 @@ pub(super) async fn look_up(
             None => events::cache_lookup("exact", "miss"),
         }
     }
-    let mut vector = None;
+    let (mut vector, mut seen) = (None, None);
     if let Some(Eligible::No(why)) = by_meaning {
         events::cache_lookup("semantic", why.name());
     }
@@ -111,16 +117,32 @@ pub(super) async fn look_up(
         };
         ctx.waited_since(now);
         match outcome {
-            SemanticOutcome::Hit { entry, similarity } => {
+            SemanticOutcome::Hit {
+                entry,
+                similarity,
+                vector: embedded,
+                check,
+            } => {
                 events::semantic_lookup(now.elapsed());
                 events::cache_lookup("semantic", "hit");
-                return hit(session, ctx, endpoint, view, &entry, Some(similarity)).await;
+                let looked = hit(session, ctx, endpoint, view, &entry, Some(similarity)).await?;
+                let life = life(&cache, view);
+                let kept = directives.store && !life.is_some_and(|life| life.is_zero());
+                let (Looked::Answered, Some(check), true) = (&looked, check, kept) else {
+                    return Ok(looked);
+                };
+                let origin = origin(ctx, &asked, &directives, scope);
+                let ttl = shorter(life, shorter(directives.ttl, route.cache_ttl));
+                let fill = Fill::new(cache, identity, origin, Some(embedded), endpoint, ttl);
+                return Ok(Looked::Check(Box::new(fill.comparing(Some(check)))));
             }
             SemanticOutcome::Miss {
                 vector: embedded,
+                sighting,
                 refused,
                 ..
             } => {
+                seen = sighting;
                 events::semantic_lookup(now.elapsed());
                 events::cache_lookup("semantic", refused.map_or("miss", Difference::name));
                 vector = Some(embedded);
@@ -157,9 +179,8 @@ pub(super) async fn look_up(
     }
     let origin = origin(ctx, &asked, &directives, scope);
     let ttl = shorter(life, shorter(directives.ttl, route.cache_ttl));
-    Ok(Looked::Miss(Some(Fill::new(
-        cache, identity, origin, vector, endpoint, ttl,
-    ))))
+    let fill = Fill::new(cache, identity, origin, vector, endpoint, ttl);
+    Ok(Looked::Miss(Some(fill.comparing(seen))))
 }
 
 /// What the rules on questions say of this one's answer.
@@ -203,7 +224,7 @@ fn origin(ctx: &Ctx, asked: &Asked<'_>, directives: &Directives, scope: String) 
         route: asked.route.name.clone(),
         model: asked.view.model.as_deref().unwrap_or_default().to_owned(),
         namespace: directives.namespace.clone().unwrap_or_default(),
-        tags: Vec::new(),
+        tags: directives.tags.clone(),
     }
 }
 

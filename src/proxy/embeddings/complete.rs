@@ -8,6 +8,7 @@ use pingora::http::ResponseHeader;
 use super::fill::MOST_ANSWER;
 use super::{MOST_INLINE, Partly, Place};
 use crate::front::Session;
+use crate::llm::Usage;
 use crate::llm::embeddings::Vectors;
 use crate::metrics::events::{self, AbortStage};
 use crate::proxy::Proxy;
@@ -103,7 +104,10 @@ impl Proxy {
             Some(whole) => {
                 // Before the client can know that this was all.
                 tee.complete();
-                events::cache_saved(partly.saved);
+                ctx.record.saved = Some(Usage {
+                    input_tokens: partly.saved,
+                    ..Usage::default()
+                });
                 give(session, ctx, head, whole).await
             }
             None => Ok(Completed::Misfit),

@@ -27,6 +27,8 @@ pub(super) struct Keep {
     cache: Arc<Cache>,
     origin: Origin,
     ttl: Option<Duration>,
+    /// When a peer was asked.
+    since: Instant,
     /// In the order asked for.
     identities: Vec<Identity>,
     /// Bytes of each input, in proportion to which the tokens are shared out.
@@ -46,6 +48,7 @@ impl Fill {
             cache,
             origin,
             ttl,
+            since: Instant::now(),
             identities: found.asked.iter().map(|(_, id)| id.clone()).collect(),
             sizes: found.asked.iter().map(|(at, _)| size(at)).collect(),
         };
@@ -116,11 +119,14 @@ impl Keep {
                 identity,
                 answer,
                 origin: self.origin.clone(),
+                asked: self.since,
                 ttl: self.ttl,
                 vector: None,
             };
-            if let Stored::TooLarge = self.cache.put(new, Instant::now()) {
-                events::cache_write_skipped("too_large");
+            match self.cache.put(new, Instant::now()) {
+                Stored::Yes(_) => {}
+                Stored::TooLarge => events::cache_write_skipped("too_large"),
+                Stored::Purged => events::cache_write_skipped("purged"),
             }
         }
     }

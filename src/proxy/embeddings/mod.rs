@@ -38,7 +38,7 @@ pub(super) enum Looked {
     /// The client has its answer.
     Answered,
     /// No input is known. The answer passes through and may be stored.
-    Miss(Option<Fill>),
+    Miss(Option<Box<Fill>>),
     /// Some inputs are known, or come twice.
     Partly(Box<Partly>),
 }
@@ -131,7 +131,7 @@ pub(super) async fn look_up(
         &inputs,
     );
     if found.asked.len() == inputs.each().len() {
-        return Ok(Looked::Miss(directives.store.then_some(fill)));
+        return Ok(Looked::Miss(directives.store.then(|| Box::new(fill))));
     }
     let places: Vec<usize> = found.asked.iter().map(|(at, _)| *at).collect();
     Ok(Looked::Partly(Box::new(Partly {
@@ -214,7 +214,10 @@ async fn hit(session: &mut Session, ctx: &mut Ctx, known: &[Arc<Entry>]) -> Resu
         .number("age", oldest.unwrap_or(Duration::ZERO).as_secs());
     ctx.record.usage = Some(Usage::default());
     ctx.record.response_model = Some(model.to_owned());
-    events::cache_saved(known.iter().map(|entry| entry.answer.input_tokens).sum());
+    ctx.record.saved = Some(Usage {
+        input_tokens: known.iter().map(|entry| entry.answer.input_tokens).sum(),
+        ..Usage::default()
+    });
     ctx.record.first_byte = Some(ctx.start.elapsed());
     // Before the client takes its time to read.
     ctx.overhead_ends("hit");

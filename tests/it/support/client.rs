@@ -88,13 +88,27 @@ pub async fn send_h2(
     uri: &str,
     body: &[u8],
 ) -> io::Result<Answer> {
+    send_h2_with(address, method, uri, &[], body).await
+}
+
+/// `send_h2` with headers.
+pub async fn send_h2_with(
+    address: SocketAddr,
+    method: &str,
+    uri: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> io::Result<Answer> {
     let stream = TokioIo::new(TcpStream::connect(address).await?);
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), stream)
             .await
             .map_err(io::Error::other)?;
     tokio::spawn(connection);
-    let request = Request::builder().method(method).uri(uri);
+    let mut request = Request::builder().method(method).uri(uri);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
     let request = request
         .body(Full::new(Bytes::copy_from_slice(body)))
         .expect("a valid request");

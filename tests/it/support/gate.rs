@@ -226,7 +226,7 @@ fn run(config: &std::path::Path, folder: &std::path::Path) -> Command {
 }
 
 /// Gauges that are not about requests, and so are not zero at rest.
-const STANDING: [&str; 12] = [
+const STANDING: [&str; 13] = [
     "tollgate_peer_up",
     "tollgate_cache_entries",
     "tollgate_cache_bytes",
@@ -238,6 +238,7 @@ const STANDING: [&str; 12] = [
     "tollgate_cache_store_damaged",
     "tollgate_cache_familiar_body_bytes",
     "tollgate_embedder_ready",
+    "tollgate_embed_remembered_bytes",
     "tollgate_config_generation",
 ];
 

@@ -104,7 +104,7 @@ fn rows_are_read_in_parts_that_join() {
 #[test]
 fn over_its_bound_the_oldest_leave() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut disk, _) = open(&folder.path().join("store"), 60_000);
+    let (mut disk, _) = open(&folder.path().join("store"), 120_000);
     let start = Instant::now();
     let body = "x".repeat(1000);
     for n in 0..=255 {
