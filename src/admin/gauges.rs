@@ -16,6 +16,7 @@ pub(super) fn refresh(snapshot: &Snapshot, now: Instant) {
         &*names::QUEUE_TOKENS,
         &*names::PEER_INFLIGHT,
         &*names::PEER_UP,
+        &*names::SINGLEFLIGHT_FLIGHTS,
         &*names::CACHE_ENTRIES,
         &*names::CACHE_BYTES,
         &*names::CACHE_VECTORS,
@@ -51,6 +52,9 @@ pub(super) fn refresh(snapshot: &Snapshot, now: Instant) {
     }
     for (name, cache) in &snapshot.caches {
         let stats = cache.stats();
+        names::SINGLEFLIGHT_FLIGHTS
+            .with_label_values(&[name])
+            .set(count(stats.flights));
         names::CACHE_ENTRIES
             .with_label_values(&[name])
             .set(count(stats.entries));

@@ -18,6 +18,7 @@ pub mod entry;
 pub mod epochs;
 pub mod exact;
 pub mod fill;
+pub mod flight;
 pub mod guard;
 pub mod index;
 pub mod keep;
@@ -54,6 +55,7 @@ use crate::config::model::{self, Cache as Config};
 use crate::metrics::events;
 use exact::Exact;
 use fill::Filler;
+use flight::Flights;
 use index::Neighbour;
 use manage::Managed;
 use semantic::{IndexStats, SearchFailure, Semantic};
@@ -65,6 +67,7 @@ use verify::Verifier;
 pub struct Cache {
     config: Config,
     exact: Arc<Exact>,
+    flights: Arc<Flights>,
     meaning: Option<Meaning>,
     store: Option<Arc<Store>>,
     filler: Option<Arc<Filler>>,
@@ -191,6 +194,8 @@ pub struct Stats {
     pub bytes: u64,
     /// Most bytes.
     pub max_bytes: u64,
+    /// Upstream calls that others may share.
+    pub flights: u64,
     /// The semantic index, where there is one.
     pub index: Option<IndexStats>,
     /// The embedder, where there is one.
@@ -253,6 +258,7 @@ impl Cache {
         let cache = Self {
             config: config.clone(),
             exact,
+            flights: Flights::new(config.max_entry_bytes),
             meaning,
             store,
             filler,
@@ -266,6 +272,12 @@ impl Cache {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Requests in flight that others may share.
+    #[must_use]
+    pub fn flights(&self) -> &Arc<Flights> {
+        &self.flights
     }
 
     /// The embedder it uses, to be shared with other caches.
@@ -453,6 +465,7 @@ impl Cache {
             entries: self.exact.entries(),
             bytes: self.exact.bytes(),
             max_bytes: self.exact.max_bytes(),
+            flights: self.flights.len() as u64,
             index: self.meaning.as_ref().map(|meaning| meaning.index.stats()),
             embedder: self
                 .meaning

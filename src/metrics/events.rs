@@ -173,7 +173,13 @@ pub fn client_left(stage: AbortStage) {
     count!(ABORTS, [stage.name()]);
 }
 
-/// A cache was asked; `tier` is `exact` or `semantic`.
+/// A request followed another's call: `answered`, `broken` with it, `promoted` to ask for all, `alone` or `late` and so on its
+/// own, or its client `left`.
+pub fn followed(outcome: &str) {
+    count!(SINGLEFLIGHT_WAITERS, [outcome]);
+}
+
+/// A cache was asked; `tier` is `exact`, `semantic` or `coalesced`.
 pub fn cache_lookup(tier: &str, result: &str) {
     count!(CACHE_LOOKUPS, [tier, result]);
 }

@@ -139,6 +139,10 @@ series! {
     ABORTS: IntCounterVec = counters("tollgate_client_aborts_total", "Clients that left before their answer was complete", &["stage"]);
     /// Cache lookups.
     CACHE_LOOKUPS: IntCounterVec = counters("tollgate_cache_lookups_total", "Cache lookups", &["tier", "result"]);
+    /// Requests that followed another's call.
+    SINGLEFLIGHT_WAITERS: IntCounterVec = counters("tollgate_singleflight_waiters_total", "Requests that waited for the answer to another request alike, and what became of them", &["outcome"]);
+    /// Calls that others may share, read at scrape time.
+    SINGLEFLIGHT_FLIGHTS: IntGaugeVec = gauges("tollgate_singleflight_flights", "Upstream calls whose answers other requests may share", &["cache"]);
     /// Inputs of requests for embeddings.
     CACHE_INPUTS: IntCounterVec = counters("tollgate_cache_inputs_total", "Inputs of requests for embeddings, by whether their vector was known", &["result"]);
     /// Requests of routes with a cache.

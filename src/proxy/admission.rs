@@ -55,6 +55,20 @@ impl Held {
         }
     }
 
+    /// Gives the tokens back while somebody else's answer is awaited.
+    pub(super) fn lend_tokens(&mut self) {
+        for held in self.each() {
+            held.lend_tokens();
+        }
+    }
+
+    /// Takes them back: the request goes to a peer after all.
+    pub(super) fn take_back(&mut self, now: Instant) {
+        for held in self.each() {
+            held.take_back(now);
+        }
+    }
+
     /// Closes for an answer that no peer gave.
     pub(super) fn answered_here(&mut self) {
         for held in self.each() {

@@ -14,6 +14,7 @@ use super::ctx::Ctx;
 use super::report::{may_retry, no_peer, refusal, report_failure, report_status};
 use super::stop::Stop;
 use crate::balance::{Demand, Lease, RetryGrant};
+use crate::cache::flight::Crew;
 use crate::exchange::{Exchange, Failure};
 use crate::front::Session;
 use crate::metrics::events::{self, AbortStage};
@@ -28,6 +29,8 @@ pub(super) struct Outgoing {
     pub(super) pool: Arc<Pool>,
     pub(super) demand: Demand,
     pub(super) upload: Upload,
+    /// Those who wait for the same answer, where somebody may.
+    pub(super) crew: Option<Crew>,
 }
 
 /// Where the request body comes from.
@@ -177,13 +180,16 @@ pub(super) async fn watching<T>(
     }
 }
 
-/// Resolves when the client has left. A body that is still to be read must not be touched, so such a client is only
-/// seen to leave once reading goes on.
+/// Resolves when the client has left, and all who wait for the same answer. A body that is still to be read must not be
+/// touched, so such a client is only seen to leave once reading goes on.
 pub(super) async fn gone(session: &mut Session, outgoing: &Outgoing) {
     if matches!(outgoing.upload, Upload::Streaming) && !session.body_done() {
         std::future::pending::<()>().await;
     }
     session.gone().await;
+    if let Some(crew) = &outgoing.crew {
+        crew.left().await;
+    }
 }
 
 /// Full jitter: uniformly random up to the exponential bound, so that clients that failed together do not return

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::admission::{Held, authenticate, client_hash, reserve};
-use super::cached::{self, Looked};
+use super::cached::{self, Fill, Looked, Shared};
 use super::check::Answered;
 use super::ctx::Ctx;
 use super::dispatch::{Outgoing, Upload};
@@ -85,7 +85,7 @@ impl Proxy {
             }
         };
 
-        let reservation = reserve(
+        let mut reservation = reserve(
             ctx,
             Need {
                 input: prompt_tokens,
@@ -163,6 +163,20 @@ impl Proxy {
         }
         // Several times as large as the body, and the answer may take minutes.
         drop(read);
+        if let Some(fill) = &mut fill
+            && fill.follows()
+        {
+            // Few requests follow: the others must not carry the state.
+            match Box::pin(fill.follow(session, ctx, reservation.as_mut())).await {
+                Ok(Shared::Upstream) => {}
+                ended => {
+                    if let Some(mut reservation) = reservation {
+                        reservation.answered_here();
+                    }
+                    return ended.map(|_| ());
+                }
+            }
+        }
 
         let outgoing = Outgoing {
             demand: Demand {
@@ -171,6 +185,7 @@ impl Proxy {
                 client_hash: client_hash(ctx),
             },
             upload: Upload::Whole(body),
+            crew: fill.as_ref().and_then(Fill::crew),
             pool: Arc::clone(&pool),
         };
         let whole = match &outgoing.upload {
@@ -216,10 +231,12 @@ pub(super) fn settle_unanswered(ctx: &Ctx, reservation: Option<Held>, stop: &Sto
 
 /// Notes what the tee has read.
 pub(super) fn note(ctx: &mut Ctx, tee: &Tee, pool: &Pool, relayed: bool) {
-    ctx.record.usage = tee.usage();
-    ctx.record.response_model = tee.model().map(str::to_owned);
-    ctx.record.finish_reason = tee.finish_reason().map(str::to_owned);
-    ctx.record.tokens = tee.token_times();
+    if !tee.is_away() {
+        ctx.record.usage = tee.usage();
+        ctx.record.response_model = tee.model().map(str::to_owned);
+        ctx.record.finish_reason = tee.finish_reason().map(str::to_owned);
+        ctx.record.tokens = tee.token_times();
+    }
     if relayed && ctx.record.error_type.is_empty() {
         let usage = ctx.record.usage.unwrap_or_default();
         events::answered(

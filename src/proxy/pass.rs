@@ -42,6 +42,7 @@ pub(super) fn unmetered(ctx: &Ctx, pool: &Arc<Pool>) -> Outgoing {
             ..Demand::default()
         },
         upload: Upload::Streaming,
+        crew: None,
         pool: Arc::clone(pool),
     }
 }

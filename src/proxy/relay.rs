@@ -1,5 +1,7 @@
 //! Carries an answer to the client, each part as it comes.
 
+use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,13 +12,16 @@ use super::Proxy;
 use super::attempt::forward;
 use super::ctx::Ctx;
 use super::dispatch::Answer;
+use super::flight::{self, Followed, Wait};
 use super::intake::within_cap;
 use super::report::{failed, failure_error, report_failure, report_success};
 use super::stop::Stop;
 use super::tee::Tee;
 use crate::balance::Lease;
+use crate::cache::flight::{Crew, Follow};
 use crate::exchange::{Failure, strip_hop_by_hop};
 use crate::front::Session;
+use crate::llm::ApiError;
 use crate::metrics::events::{self, AbortStage};
 use crate::route::Route;
 use crate::state::Pool;
@@ -27,7 +32,7 @@ impl Proxy {
         &self,
         session: &mut Session,
         ctx: &mut Ctx,
-        pool: &Pool,
+        pool: &Arc<Pool>,
         answer: Answer,
         tee: &mut Tee,
     ) -> Result<(), Stop> {
@@ -50,63 +55,120 @@ impl Proxy {
         let head = client_head(ctx, head);
         let has_length = head.headers.contains_key(CONTENT_LENGTH);
         super::respond::begin(session, ctx, head);
-        while !exchange.is_done() {
-            let part = tokio::select! {
-                biased;
-                part = exchange.chunk() => part,
-                // The head goes with the first part of the body where that is there, and ahead of it where it is not.
-                sent = session.body_or_gone() => {
-                    let part = sent.map_err(gone)?.unwrap_or_default();
-                    if within_cap(session, ctx).is_err() {
-                        // The answer has begun: there is no other way left to say so.
-                        ctx.record.error_type = "caller_too_large";
-                        return Err(Stop::CutOff);
-                    }
-                    if upload == Sender::Heard && forward(session, &mut exchange, part).await.is_err() {
-                        // The peer may answer in full without wanting the rest.
-                        upload = Sender::Ignored;
-                    }
-                    if session.body_done() {
-                        upload = Sender::Done;
-                    }
-                    continue;
+        let can_tell = sse && !has_length;
+        let crew = tee.crew();
+        let shared = |tee: &Tee| !tee.is_complete() && crew.as_ref().is_some_and(Crew::is_there);
+        let follow = 'shared: {
+            while !exchange.is_done() {
+                if shared(tee) {
+                    break 'shared self.set_off(ctx, pool, exchange, lease, tee);
                 }
-            };
-            match part {
-                Ok(Some(part)) => {
-                    tee.part(&part, lease.as_mut());
-                    let last = exchange.is_done();
-                    if last || tee.saw_the_end() {
-                        // Before the client can know that this was all: its next request finds the answer stored and its
-                        // limits settled.
-                        tee.complete();
+                let part = tokio::select! {
+                    biased;
+                    part = exchange.chunk() => part,
+                    // The head goes with the first part of the body where that is there, and ahead of it where it is not.
+                    sent = session.body_or_gone() => {
+                        let part = match sent {
+                            Err(_) if shared(tee) => continue,
+                            sent => sent.map_err(gone)?.unwrap_or_default(),
+                        };
+                        if within_cap(session, ctx).is_err() {
+                            // The answer has begun: there is no other way left to say so.
+                            ctx.record.error_type = "caller_too_large";
+                            return Err(Stop::CutOff);
+                        }
+                        if upload == Sender::Heard && forward(session, &mut exchange, part).await.is_err() {
+                            // The peer may answer in full without wanting the rest.
+                            upload = Sender::Ignored;
+                        }
+                        if session.body_done() {
+                            upload = Sender::Done;
+                        }
+                        continue;
                     }
-                    let trailers = last.then(|| exchange.take_trailers()).flatten();
-                    session
-                        .write(part, last && trailers.is_none())
-                        .await
-                        .map_err(gone)?;
-                    if trailers.is_some() {
-                        session.end(trailers).await.map_err(gone)?;
+                };
+                match part {
+                    Ok(Some(part)) => {
+                        tee.part(&part, lease.as_mut());
+                        let last = exchange.is_done();
+                        if last || tee.saw_the_end() {
+                            // Before the client can know that this was all: its next request finds the answer stored and its
+                            // limits settled.
+                            tee.complete();
+                        }
+                        let trailers = last.then(|| exchange.take_trailers()).flatten();
+                        let written = {
+                            let mut write = pin!(session.write(part, last && trailers.is_none()));
+                            let came = async {
+                                match crew.as_ref().filter(|_| !tee.is_complete()) {
+                                    Some(crew) => crew.came().await,
+                                    None => pending().await,
+                                }
+                            };
+                            tokio::select! {
+                                biased;
+                                written = &mut write => written,
+                                // Whoever comes must not wait for a client that is slow to read.
+                                () = came => {
+                                    let follow = self.set_off(ctx, pool, exchange, lease, tee);
+                                    write.await.map_err(gone)?;
+                                    break 'shared follow;
+                                }
+                            }
+                        };
+                        match written {
+                            Err(_) if shared(tee) => continue,
+                            written => written.map_err(gone)?,
+                        }
+                        if trailers.is_some() {
+                            session.end(trailers).await.map_err(gone)?;
+                        }
                     }
-                }
-                Ok(None) => break,
-                Err(failure) => {
-                    let can_tell = sse && !has_length;
-                    return broke(session, ctx, pool, lease.as_mut(), &failure, tee, can_tell)
-                        .await;
+                    Ok(None) => break,
+                    Err(failure) => {
+                        return broke(session, ctx, pool, lease.as_mut(), &failure, tee, can_tell)
+                            .await;
+                    }
                 }
             }
-        }
-        tee.complete();
-        session.end(exchange.take_trailers()).await.map_err(gone)?;
-        if let (Some(lease), false) = (&mut lease, failed_status) {
-            report_success(pool, lease);
-        }
-        drop(lease);
-        exchange.release(&self.client);
-        Ok(())
+            tee.complete();
+            session.end(exchange.take_trailers()).await.map_err(gone)?;
+            if let (Some(lease), false) = (&mut lease, failed_status) {
+                report_success(pool, lease);
+            }
+            drop(lease);
+            exchange.release(&self.client);
+            return Ok(());
+        };
+        follow_on(session, ctx, follow, can_tell).await
     }
+}
+
+/// Gives the client of a request that leads the rest of its answer.
+async fn follow_on(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    follow: Option<Follow>,
+    can_tell: bool,
+) -> Result<(), Stop> {
+    let Some(follow) = follow else {
+        return Err(Stop::CutOff);
+    };
+    // Few answers are shared: the others must not carry the state.
+    let followed = Box::pin(flight::follow(
+        session,
+        ctx,
+        follow,
+        Wait::Begun { can_tell },
+    ))
+    .await?;
+    if let Followed::Landed(landing) = followed {
+        ctx.record.usage = landing.usage;
+        ctx.record.response_model.clone_from(&landing.model);
+        ctx.record.finish_reason.clone_from(&landing.finish_reason);
+        ctx.record.tokens = landing.tokens;
+    }
+    Ok(())
 }
 
 /// What becomes of a body that the client is sending.
@@ -142,12 +204,24 @@ async fn broke(
         report_failure(pool, lease, failure);
     }
     let error = failure_error(failure, &ctx.timeouts(pool));
-    ctx.record.error_type = super::respond::error_type(&error);
+    tee.broke(&error);
+    tell(session, ctx, &error, tee.closing(), can_tell).await
+}
+
+/// Tells the client that its answer broke off, where that can be told. `closing` ends what was begun.
+pub(super) async fn tell(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    error: &ApiError,
+    closing: &[u8],
+    can_tell: bool,
+) -> Result<(), Stop> {
+    ctx.record.error_type = super::respond::error_type(error);
     if !can_tell {
         return Err(Stop::CutOff);
     }
     // Ends a half-written event, so that ours is not read as a part of it.
-    let mut event = tee.closing().to_vec();
+    let mut event = closing.to_vec();
     event.extend_from_slice(&error.sse_event(ctx.dialect));
     session.close_after();
     session

@@ -8,14 +8,14 @@ use pingora::http::ResponseHeader;
 
 use super::admission::Held;
 use super::cached::Fill;
-use super::collect::Collected;
 use super::embeddings;
 use crate::balance::Lease;
+use crate::cache::flight::{Break, Crew, Follow, Landing};
 use crate::llm::answer::AnswerFacts;
 use crate::llm::meter::StreamMeter;
-use crate::llm::{Endpoint, Finish, Usage};
-use crate::metrics::events;
+use crate::llm::{ApiError, Endpoint, Finish, Usage};
 use crate::state::Pool;
+use crate::util::collected::Collected;
 
 /// Largest JSON answer that is kept for reading its usage, in bytes. Embeddings of large batches are larger; their
 /// usage is then estimated.
@@ -116,7 +116,9 @@ impl Tee {
             .unwrap_or("");
         let encoded = head.headers.contains_key(http::header::CONTENT_ENCODING);
         if let Some(fill) = &mut self.fill {
-            fill.head(self.status, kind, encoded);
+            let length = head.headers.get(http::header::CONTENT_LENGTH);
+            let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+            fill.head(self.status, kind, encoded, length);
         }
         if let Some(inputs) = &mut self.inputs {
             inputs.head(self.status, encoded);
@@ -240,16 +242,49 @@ impl Tee {
                 } => facts.complete,
                 _ => false,
             };
-            if complete {
-                fill.store(
-                    usage.unwrap_or_default(),
-                    self.model().unwrap_or_default(),
-                    self.finish(),
-                );
-            } else {
-                events::cache_write_skipped(if success { "incomplete" } else { "status" });
+            let landing = Landing {
+                usage,
+                model: self.model().map(str::to_owned),
+                finish_reason: self.finish_reason().map(str::to_owned),
+                tokens: self.token_times(),
+            };
+            match (complete, success) {
+                (true, _) => fill.store(self.finish(), landing),
+                (false, true) => fill.let_go("incomplete", landing),
+                (false, false) => fill.let_go("status", landing),
             }
         }
+    }
+
+    /// The answer broke off, and those who share it are told so.
+    pub(super) fn broke(&mut self, error: &ApiError) {
+        let closing = self.closing();
+        if let Some(fill) = self.fill.take() {
+            fill.broke(Break {
+                closing,
+                error: error.clone(),
+            });
+        }
+    }
+
+    /// Those who share the answer, where somebody may.
+    pub(super) fn crew(&self) -> Option<Crew> {
+        self.fill.as_ref().and_then(Fill::crew)
+    }
+
+    /// Follows the answer from here on, where it is shared.
+    pub(super) fn follow_on(&self) -> Option<Follow> {
+        self.fill.as_ref().and_then(Fill::follow_on)
+    }
+
+    /// Whether the answer went elsewhere, and what it came to is told there.
+    pub(super) fn is_away(&self) -> bool {
+        matches!(self.kind, Kind::Opaque) && self.learn.is_none()
+    }
+
+    /// Whether the answer has come to its end.
+    pub(super) fn is_complete(&self) -> bool {
+        self.completed
     }
 
     /// Images and sound have tokens that their bytes say nothing of.

@@ -1,6 +1,7 @@
 //! Small things that several rooms need.
 
 pub mod client_address;
+pub mod collected;
 pub mod decimal;
 pub mod ewma;
 pub mod fields;

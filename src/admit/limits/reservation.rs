@@ -20,6 +20,7 @@ pub struct Reservation {
     input: u64,
     spent: u64,
     charged: u64,
+    lent: u64,
     since: Instant,
     seen: Instant,
     state: State,
@@ -58,6 +59,7 @@ impl Reservation {
             input,
             spent: input,
             charged,
+            lent: 0,
             since: now,
             seen: now,
             state: State::Open,
@@ -88,6 +90,29 @@ impl Reservation {
     /// Closes an answer from the cache: it counts as a request, for it was one, and as no tokens.
     pub fn answered_from_cache(&mut self) {
         self.close(0, Request::Counts);
+    }
+
+    /// Gives the tokens back and keeps the rest: somebody else's answer is awaited.
+    pub fn lend_tokens(&mut self) {
+        if self.state == State::Closed {
+            return;
+        }
+        for seat in self.seats.iter().filter(|seat| seat.tokens) {
+            seat.member.usage.lock().refund_tokens(self.charged);
+        }
+        self.lent += std::mem::take(&mut self.charged);
+        self.spent = 0;
+    }
+
+    /// Takes back what was lent, also below zero: the request has to be sent after all.
+    pub fn take_back(&mut self, now: Instant) {
+        if self.state == State::Closed {
+            return;
+        }
+        self.seen = self.seen.max(now);
+        self.spent = self.input;
+        let lent = std::mem::take(&mut self.lent);
+        self.charge_to(self.charged.saturating_add(lent));
     }
 
     /// Closes a request that was never sent to a peer (queue full, no peer, client gone while waiting): it counts as

@@ -5,25 +5,45 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::hit::Wanted;
+use crate::cache::flight::{Begun, Break, Crew, Follow, Landing, Lead, Pushed};
 use crate::cache::{Answer, Cache, Entry, Identity, NewEntry, Origin, Sighting, Stored};
-use crate::llm::{Endpoint, Finish, Usage};
+use crate::llm::{Endpoint, Finish};
 use crate::metrics::events;
-use crate::proxy::collect::Collected;
+use crate::util::collected::Collected;
 
 /// An answer on its way into a cache.
 pub(in crate::proxy) struct Fill {
-    cache: Arc<Cache>,
-    identity: Identity,
+    pub(super) cache: Arc<Cache>,
+    pub(super) identity: Identity,
     origin: Origin,
     asked: Instant,
     vector: Option<Arc<[f32]>>,
-    endpoint: Endpoint,
+    pub(super) endpoint: Endpoint,
+    pub(super) wanted: Wanted,
     ttl: Option<Duration>,
-    content_type: String,
+    content_type: Arc<str>,
     streamed: bool,
-    body: Option<Collected>,
+    body: Body,
     /// What the cache could have answered, to be compared.
     sighting: Option<Box<Sighting>>,
+    pub(super) flight: Flying,
+}
+
+/// Where the answer's body is put together.
+enum Body {
+    /// It is not.
+    None,
+    Here(Collected),
+    /// Where those who follow find it.
+    InFlight,
+}
+
+/// With whom the upstream call is shared.
+pub(super) enum Flying {
+    Alone,
+    Lead(Lead),
+    Follow(Follow),
 }
 
 impl Fill {
@@ -34,6 +54,7 @@ impl Fill {
         origin: Origin,
         vector: Option<Arc<[f32]>>,
         endpoint: Endpoint,
+        wanted: Wanted,
         ttl: Option<Duration>,
     ) -> Self {
         Self {
@@ -43,11 +64,13 @@ impl Fill {
             asked: Instant::now(),
             vector,
             endpoint,
+            wanted,
             ttl,
-            content_type: String::new(),
+            content_type: Arc::default(),
             streamed: false,
-            body: None,
+            body: Body::None,
             sighting: None,
+            flight: Flying::Alone,
         }
     }
 
@@ -56,23 +79,82 @@ impl Fill {
         Self { sighting, ..self }
     }
 
-    /// The answer has begun; only a plain 200 is worth collecting.
-    pub(in crate::proxy) fn head(&mut self, status: u16, content_type: &str, encoded: bool) {
-        if status == 200 && !encoded {
-            self.streamed = content_type.starts_with("text/event-stream");
-            self.content_type = content_type.to_owned();
-            self.body = Some(Collected::default());
+    /// The answer has begun; only a plain 200 is worth collecting, or giving to others.
+    pub(in crate::proxy) fn head(
+        &mut self,
+        status: u16,
+        content_type: &str,
+        encoded: bool,
+        length: Option<u64>,
+    ) {
+        if status != 200 || encoded {
+            // Those who follow ask again.
+            self.flight = Flying::Alone;
+            return;
         }
+        self.streamed = content_type.starts_with("text/event-stream");
+        self.content_type = content_type.into();
+        self.body = match &self.flight {
+            Flying::Lead(lead) => {
+                lead.begin(Begun {
+                    content_type: Arc::clone(&self.content_type),
+                    length,
+                });
+                Body::InFlight
+            }
+            Flying::Alone | Flying::Follow(_) => Body::Here(Collected::default()),
+        };
     }
 
     /// A part of it.
     pub(in crate::proxy) fn part(&mut self, part: &Bytes) {
-        let Some(body) = &mut self.body else { return };
-        if (body.len() + part.len()) as u64 > self.cache.config().max_entry_bytes {
-            self.body = None;
+        let outgrown = match (&mut self.body, &self.flight) {
+            (Body::Here(body), _) => {
+                let most = self.cache.config().max_entry_bytes;
+                let fits = (body.len() + part.len()) as u64 <= most;
+                if fits {
+                    body.push(part);
+                } else {
+                    self.body = Body::None;
+                }
+                !fits
+            }
+            (Body::InFlight, Flying::Lead(lead)) => lead.push(part) == Pushed::Outgrown,
+            _ => false,
+        };
+        if outgrown {
             events::cache_write_skipped("too_large");
-        } else {
-            body.push(part);
+        }
+    }
+
+    /// Those who share the call, where somebody may.
+    pub(in crate::proxy) fn crew(&self) -> Option<Crew> {
+        match &self.flight {
+            Flying::Lead(lead) => Some(lead.crew()),
+            Flying::Alone | Flying::Follow(_) => None,
+        }
+    }
+
+    /// Follows its own answer from here on, where somebody shares it.
+    pub(in crate::proxy) fn follow_on(&self) -> Option<Follow> {
+        match &self.flight {
+            Flying::Lead(lead) => Some(lead.follow()),
+            Flying::Alone | Flying::Follow(_) => None,
+        }
+    }
+
+    /// The answer broke off.
+    pub(in crate::proxy) fn broke(self, why: Break) {
+        if let Flying::Lead(lead) = self.flight {
+            lead.broke(why);
+        }
+    }
+
+    /// The answer came to its end, but is none to be stored.
+    pub(in crate::proxy) fn let_go(self, reason: &str, landing: Landing) {
+        events::cache_write_skipped(reason);
+        if let Flying::Lead(lead) = self.flight {
+            lead.land(landing);
         }
     }
 
@@ -80,20 +162,38 @@ impl Fill {
     ///
     /// One that was cut by its token limit deserves to be repeated to those who set the same limit, but not to be given
     /// to a question in other words.
-    pub(in crate::proxy) fn store(self, usage: Usage, model: &str, finish: Option<Finish>) {
-        let Some(body) = self.body else { return };
+    pub(in crate::proxy) fn store(mut self, finish: Option<Finish>, landing: Landing) {
+        let body = match (std::mem::replace(&mut self.body, Body::None), &self.flight) {
+            (Body::Here(body), _) => Some(body.into_own()),
+            (Body::InFlight, Flying::Lead(lead)) => lead.close(),
+            _ => None,
+        };
+        let lead = match std::mem::replace(&mut self.flight, Flying::Alone) {
+            Flying::Lead(lead) => Some(lead),
+            Flying::Alone | Flying::Follow(_) => None,
+        };
+        if let Some(body) = body {
+            self.put(body, finish, &landing);
+        }
+        if let Some(lead) = lead {
+            lead.land(landing);
+        }
+    }
+
+    fn put(self, body: Bytes, finish: Option<Finish>, landing: &Landing) {
         if finish.is_some_and(|finish| !finish.is_proper()) {
             events::cache_write_skipped("finish_reason");
             return;
         }
+        let usage = landing.usage.unwrap_or_default();
         let answer = Answer {
             endpoint: self.endpoint.name(),
             streamed: self.streamed,
-            content_type: self.content_type,
-            body: body.into_own(),
+            content_type: self.content_type.as_ref().to_owned(),
+            body,
             input_tokens: usage.input_tokens,
             output_tokens: usage.output_tokens,
-            model: model.to_owned(),
+            model: landing.model.clone().unwrap_or_default(),
         };
         let vector = self
             .vector

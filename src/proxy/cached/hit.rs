@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{Looked, status};
 use crate::cache::Entry;
+use crate::cache::flight::Form;
 use crate::front::Session;
 use crate::llm::request::RequestView;
 use crate::llm::{Endpoint, Usage, replay};
@@ -14,15 +15,43 @@ use crate::proxy::ctx::Ctx;
 use crate::proxy::respond;
 use crate::proxy::stop::Stop;
 
+/// The form that a client wants its answer in.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::proxy) struct Wanted {
+    stream: bool,
+    include_usage: bool,
+}
+
+impl From<&RequestView> for Wanted {
+    fn from(view: &RequestView) -> Self {
+        Self {
+            stream: view.stream,
+            include_usage: view.include_usage,
+        }
+    }
+}
+
+impl Wanted {
+    /// Requests of one form share a call.
+    pub(super) fn form(self) -> Form {
+        match (self.stream, self.include_usage) {
+            (false, _) => Form::Whole,
+            (true, false) => Form::Stream,
+            (true, true) => Form::StreamWithUsage,
+        }
+    }
+}
+
 /// Gives the client a stored answer, in the format it asked for.
 pub(super) async fn hit(
     session: &mut Session,
     ctx: &mut Ctx,
     endpoint: Endpoint,
-    view: &RequestView,
+    view: impl Into<Wanted>,
     entry: &Entry,
     similarity: Option<f32>,
 ) -> Result<Looked, Stop> {
+    let view = view.into();
     let stored = &entry.answer;
     let usage = Usage {
         input_tokens: stored.input_tokens,

@@ -2,6 +2,7 @@
 
 mod feedback;
 mod fill;
+mod follow;
 mod hit;
 mod identity;
 mod sight;
@@ -16,6 +17,7 @@ use crate::cache::guard::Difference;
 use crate::cache::{
     Bounds, Cache, Directives, Eligible, Facts, Identity, Origin, SemanticOutcome, eligible, ttl,
 };
+use crate::config::model::SingleFlight;
 use crate::front::Session;
 use crate::llm::Endpoint;
 use crate::llm::error::ApiError;
@@ -24,6 +26,7 @@ use crate::metrics::events::{self, AbortStage};
 use crate::route::Route;
 pub(super) use feedback::{feedback, is_feedback};
 pub(super) use fill::Fill;
+pub(super) use follow::Shared;
 use hit::hit;
 use identity::{Known, identify};
 pub(super) use sight::tell;
@@ -95,6 +98,7 @@ pub(super) async fn look_up(
         return Ok(Looked::Miss(None));
     };
     let now = Instant::now();
+    let landed = cache.flights().landed();
     if directives.lookup_exact {
         match cache.get_exact(&identity, now, directives.max_age) {
             Some(entry) => {
@@ -133,7 +137,15 @@ pub(super) async fn look_up(
                 };
                 let origin = origin(ctx, &asked, &directives, scope);
                 let ttl = shorter(life, shorter(directives.ttl, route.cache_ttl));
-                let fill = Fill::new(cache, identity, origin, Some(embedded), endpoint, ttl);
+                let fill = Fill::new(
+                    cache,
+                    identity,
+                    origin,
+                    Some(embedded),
+                    endpoint,
+                    view.into(),
+                    ttl,
+                );
                 return Ok(Looked::Check(Box::new(fill.comparing(Some(check)))));
             }
             SemanticOutcome::Miss {
@@ -179,8 +191,30 @@ pub(super) async fn look_up(
     }
     let origin = origin(ctx, &asked, &directives, scope);
     let ttl = shorter(life, shorter(directives.ttl, route.cache_ttl));
-    let fill = Fill::new(cache, identity, origin, vector, endpoint, ttl);
-    Ok(Looked::Miss(Some(fill.comparing(seen))))
+    let mut fill = Fill::new(
+        Arc::clone(&cache),
+        identity,
+        origin,
+        vector,
+        endpoint,
+        view.into(),
+        ttl,
+    )
+    .comparing(seen);
+    // One that takes nothing old may not take what was asked for before.
+    let shares = cache.config().single_flight != SingleFlight::Off
+        && directives.lookup_exact
+        && directives.max_age.is_none();
+    if shares
+        && fill.board(landed)
+        && let Some(entry) = cache.get_exact(&fill.identity, Instant::now(), None)
+    {
+        // Those who followed meanwhile find it as well.
+        drop(fill);
+        events::cache_lookup("exact", "hit");
+        return hit(session, ctx, endpoint, view, &entry, None).await;
+    }
+    Ok(Looked::Miss(Some(fill)))
 }
 
 /// What the rules on questions say of this one's answer.

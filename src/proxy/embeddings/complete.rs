@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::HeaderName;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG};
 use pingora::http::ResponseHeader;
+use std::sync::Arc;
 
 use super::fill::MOST_ANSWER;
 use super::{MOST_INLINE, Partly, Place};
@@ -12,7 +13,6 @@ use crate::llm::Usage;
 use crate::llm::embeddings::Vectors;
 use crate::metrics::events::{self, AbortStage};
 use crate::proxy::Proxy;
-use crate::proxy::collect::Collected;
 use crate::proxy::ctx::Ctx;
 use crate::proxy::dispatch::Answer;
 use crate::proxy::relay::client_head;
@@ -21,6 +21,7 @@ use crate::proxy::respond;
 use crate::proxy::stop::Stop;
 use crate::proxy::tee::Tee;
 use crate::state::Pool;
+use crate::util::collected::Collected;
 
 /// Fields about the very bytes of a body.
 const OF_BYTES: [HeaderName; 5] = [
@@ -45,7 +46,7 @@ impl Proxy {
         &self,
         session: &mut Session,
         ctx: &mut Ctx,
-        pool: &Pool,
+        pool: &Arc<Pool>,
         answer: Answer,
         tee: &mut Tee,
         partly: &Partly,

@@ -10,7 +10,7 @@ use crate::cache::{Answer, Cache, Identity, NewEntry, Origin, Stored};
 use crate::llm::Endpoint;
 use crate::llm::embeddings::{Inputs, Vectors, shares};
 use crate::metrics::events;
-use crate::proxy::collect::Collected;
+use crate::util::collected::Collected;
 
 /// Largest answer that is kept for being taken apart, in bytes: 2,048 vectors of 1,024 components fit.
 pub(super) const MOST_ANSWER: usize = 32 << 20;

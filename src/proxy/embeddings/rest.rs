@@ -52,6 +52,7 @@ impl Call {
                     client_hash: client_hash(ctx),
                 },
                 upload: Upload::Whole(body),
+                crew: None,
                 pool: Arc::clone(pool),
             },
             learn: Learn {

@@ -234,6 +234,12 @@ impl Wire {
         .await
     }
 
+    /// Resolves when the other side has closed. It must have nothing more to say.
+    pub async fn closed(&mut self) {
+        let mut byte = [0];
+        while matches!(self.0.read(&mut byte).await, Ok(1..)) {}
+    }
+
     /// Reports the moment at which the other side closes.
     pub async fn report_close(mut self, closed: mpsc::UnboundedSender<Instant>) -> io::Result<()> {
         let mut byte = [0];

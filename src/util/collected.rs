@@ -4,14 +4,15 @@ use bytes::Bytes;
 
 /// Parts in order. One that stays alone is shared, not copied.
 #[derive(Debug, Default)]
-pub(super) struct Collected {
+pub struct Collected {
     first: Bytes,
     /// All of it, once there is more than one part.
     all: Vec<u8>,
 }
 
 impl Collected {
-    pub(super) fn push(&mut self, part: &Bytes) {
+    /// Appends a part.
+    pub fn push(&mut self, part: &Bytes) {
         if self.is_empty() {
             self.first = part.clone();
             return;
@@ -23,15 +24,18 @@ impl Collected {
         self.all.extend_from_slice(part);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether nothing came yet.
+    pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    pub(super) fn len(&self) -> usize {
+    /// Its length so far, in bytes.
+    pub fn len(&self) -> usize {
         self.as_slice().len()
     }
 
-    pub(super) fn as_slice(&self) -> &[u8] {
+    /// What came so far.
+    pub fn as_slice(&self) -> &[u8] {
         match self.all.is_empty() {
             true => &self.first,
             false => &self.all,
@@ -39,7 +43,7 @@ impl Collected {
     }
 
     /// All of it so far, shared.
-    pub(super) fn whole(&mut self) -> Bytes {
+    pub(crate) fn whole(&mut self) -> Bytes {
         if !self.all.is_empty() {
             self.first = std::mem::take(&mut self.all).into();
         }
@@ -47,7 +51,7 @@ impl Collected {
     }
 
     /// A body of its own: whoever keeps it must not keep the buffer alive that it was read into.
-    pub(super) fn into_own(self) -> Bytes {
+    pub fn into_own(self) -> Bytes {
         match self.all.is_empty() {
             true => Bytes::copy_from_slice(&self.first),
             false => self.all.into_boxed_slice().into(),
