@@ -67,7 +67,7 @@ impl Fill {
         };
         let until = Instant::now()
             .checked_add(max_wait)
-            .map_or_else(|| Instant::now() + Duration::from_secs(3600), |until| until);
+            .unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
         status(ctx, "COALESCED");
         let followed = flight::follow(session, ctx, follow, Wait::Until(until)).await;
         let (outcome, result) = match &followed {
