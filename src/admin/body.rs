@@ -58,7 +58,7 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let mut reader = serde_json::Deserializer::from_slice(text);
     let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let at = match error.path().to_string() {
-            at if at == "." => String::new(),
+            at if at == "." || at == "?" => String::new(),
             at => at,
         };
         Refusal::at(at, error.inner().to_string())
