@@ -137,6 +137,12 @@ impl Entry {
         age < self.ttl && max_age.is_none_or(|most| age <= most)
     }
 
+    /// Time since its life was over; `None` while it is not.
+    #[must_use]
+    pub fn stale_for(&self, now: Instant) -> Option<Duration> {
+        self.age(now).checked_sub(self.ttl)
+    }
+
     /// Whether nobody can make use of it any more.
     #[must_use]
     pub fn over(&self, now: Instant) -> bool {

@@ -43,6 +43,8 @@ pub struct Exact {
     bytes: AtomicU64,
     entries: AtomicU64,
     max_bytes: u64,
+    /// How long entries are of use after their life.
+    grace: Duration,
 }
 
 /// Ids are random and keys are hashes already: nobody can choose many that meet in one place.
@@ -91,7 +93,20 @@ impl Exact {
             bytes: AtomicU64::new(0),
             entries: AtomicU64::new(0),
             max_bytes,
+            grace: Duration::ZERO,
         }
+    }
+
+    /// Keeps entries for so long after their life, for [`Self::peek`].
+    #[must_use]
+    pub fn keeping(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// When the life of what is of no use at `now` was over.
+    fn past(&self, now: Instant) -> Instant {
+        now.checked_sub(self.grace).unwrap_or(now)
     }
 
     /// The answer to exactly this request, if it is fresh at `now` and no older than `max_age`.
@@ -153,7 +168,7 @@ impl Exact {
         }
         self.name(&entry);
         self.entries.fetch_add(1, Ordering::Relaxed);
-        if let Some(over) = shard.next_over(now) {
+        if let Some(over) = shard.next_over(self.past(now)) {
             self.forget(&over);
             put.left.push(over);
         }
@@ -243,7 +258,7 @@ impl Exact {
         let mut left = Vec::new();
         for shard in &self.shards {
             let mut shard = shard.write();
-            for over in shard.sweep(now) {
+            for over in shard.sweep(self.past(now)) {
                 self.forget(&over);
                 left.push(over);
             }

@@ -233,7 +233,10 @@ impl Cache {
             }),
             _ => None,
         };
-        let exact = Arc::new(Exact::new(config.max_bytes));
+        let exact = Arc::new(
+            Exact::new(config.max_bytes)
+                .keeping(config.stale_while_revalidate.max(config.stale_if_error)),
+        );
         let (mut store, mut filler) = (None, None);
         if let Some(on) = &config.store {
             let index = meaning.as_ref().map(|meaning| fill::Index {
@@ -301,6 +304,22 @@ impl Cache {
         max_age: Option<Duration>,
     ) -> Option<Arc<Entry>> {
         self.exact.get(&identity.exact, now, max_age)
+    }
+
+    /// The answer to this very request whose life was over less than `most` ago.
+    #[must_use]
+    pub fn get_stale(
+        &self,
+        identity: &Identity,
+        now: Instant,
+        most: Duration,
+    ) -> Option<Arc<Entry>> {
+        if most.is_zero() {
+            return None;
+        }
+        let entry = self.exact.peek(&identity.exact)?;
+        let stale = entry.stale_for(now)?;
+        (stale < most && entry.exact == identity.exact).then_some(entry)
     }
 
     /// The answer to the nearest question of the same class, if it is near enough. Takes at most the configured deadline.

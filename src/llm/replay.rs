@@ -8,6 +8,7 @@ mod chat;
 mod chunks;
 mod messages;
 mod responses;
+mod said;
 #[cfg(test)]
 mod tests;
 mod usage_chunk;
@@ -21,6 +22,7 @@ use super::endpoint::Endpoint;
 use super::sse::{SseEvent, SseSplitter};
 use super::usage::Usage;
 use chat::Kind;
+pub use said::said;
 pub use usage_chunk::with_usage;
 
 /// Why an answer cannot be turned into the other form.

@@ -173,6 +173,16 @@ pub fn client_left(stage: AbortStage) {
     count!(ABORTS, [stage.name()]);
 }
 
+/// A fresh answer was to be fetched in place of an old one: `answered`, `failed`, or `skipped` where no peer was free.
+pub fn refreshed(result: &str) {
+    count!(CACHE_REFRESHES, [result]);
+}
+
+/// A client got something in place of a peer's answer; `kind` is `static`.
+pub fn fell_back(kind: &str) {
+    count!(FALLBACKS, [kind]);
+}
+
 /// A request followed another's call: `answered`, `broken` with it, `promoted` to ask for all, `alone` or `late` and so on its
 /// own, or its client `left`.
 pub fn followed(outcome: &str) {

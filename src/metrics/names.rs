@@ -141,6 +141,10 @@ series! {
     CACHE_LOOKUPS: IntCounterVec = counters("tollgate_cache_lookups_total", "Cache lookups", &["tier", "result"]);
     /// Requests that followed another's call.
     SINGLEFLIGHT_WAITERS: IntCounterVec = counters("tollgate_singleflight_waiters_total", "Requests that waited for the answer to another request alike, and what became of them", &["outcome"]);
+    /// Fresh answers fetched in place of old ones.
+    CACHE_REFRESHES: IntCounterVec = counters("tollgate_cache_refreshes_total", "Answers fetched anew while old ones were served, and what became of them", &["result"]);
+    /// Answers in place of a model's.
+    FALLBACKS: IntCounterVec = counters("tollgate_fallbacks_total", "Answers given in place of a peer's", &["kind"]);
     /// Calls that others may share, read at scrape time.
     SINGLEFLIGHT_FLIGHTS: IntGaugeVec = gauges("tollgate_singleflight_flights", "Upstream calls whose answers other requests may share", &["cache"]);
     /// Inputs of requests for embeddings.

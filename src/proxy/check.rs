@@ -25,7 +25,7 @@ pub(super) struct Answered<'a> {
     pub(super) endpoint: Endpoint,
     pub(super) body: Bytes,
     pub(super) learn: Learn,
-    pub(super) fill: Fill,
+    pub(super) fill: Box<Fill>,
 }
 
 impl Proxy {

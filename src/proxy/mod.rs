@@ -4,7 +4,7 @@
 //! `model_api` understands, looks up and sends on (`intake` takes the body in, `read` reads it) · `pass` streams everything else through ·
 //! `upgrade` joins connections that leave HTTP · `dispatch` finds a peer (`wait`), asks it (`attempt`; `introduce` says for
 //! whom) and tries again elsewhere · `mirror` sends copies, `check` asks what was answered by meaning · `relay` carries the
-//! answer to the client (`flight`: to all who share it) · `report` tells the
+//! answer to the client (`flight`: to all who share it; `instead`: an older one or the operator's) · `report` tells the
 //! pool how its peers did · `tee` meters it and fills the cache · `respond` writes answers of our own · `finish` logs and
 //! counts.
 
@@ -18,6 +18,7 @@ mod edge;
 mod embeddings;
 mod finish;
 mod flight;
+mod instead;
 mod intake;
 mod introduce;
 mod mirror;

@@ -6,13 +6,15 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::admission::{Held, authenticate, client_hash, reserve};
-use super::cached::{self, Fill, Looked, Shared};
+use super::cached::{self, Looked, Shared, Wanted, give_stale};
 use super::check::Answered;
 use super::ctx::Ctx;
 use super::dispatch::{Outgoing, Upload};
 use super::edge::{self, Way, find_route};
 use super::embeddings;
+use super::instead::{self, Asked, nobody_answers};
 use super::read::Read;
+use super::report::failed;
 use super::stop::Stop;
 use super::tee::{Learn, Tee};
 use super::upgrade::is_upgrade;
@@ -85,6 +87,11 @@ impl Proxy {
             }
         };
 
+        let demand = Demand {
+            prompt_tokens,
+            output_tokens,
+            client_hash: client_hash(ctx),
+        };
         let mut reservation = reserve(
             ctx,
             Need {
@@ -125,11 +132,6 @@ impl Proxy {
                     if let Some(mut reservation) = reservation {
                         reservation.answered_here();
                     }
-                    let demand = Demand {
-                        prompt_tokens,
-                        output_tokens,
-                        client_hash: client_hash(ctx),
-                    };
                     let learn = Learn {
                         pool,
                         model,
@@ -144,10 +146,40 @@ impl Proxy {
                         endpoint,
                         body,
                         learn,
-                        fill: *fill,
+                        fill,
                     };
                     self.check(session, ctx, answered);
                     return Ok(());
+                }
+                Ok(Looked::Stale(entry, fetching)) => {
+                    if let Some(fill) = fetching {
+                        let learn = Learn {
+                            pool: Arc::clone(&pool),
+                            model: model.clone(),
+                            text_bytes,
+                            non_ascii_bytes,
+                            text_only,
+                            prompt_tokens,
+                        };
+                        let answered = Answered {
+                            route: &route,
+                            demand,
+                            endpoint,
+                            body: body.clone(),
+                            learn,
+                            fill,
+                        };
+                        self.refresh(session, ctx, answered);
+                    }
+                    let wanted = (&read.view).into();
+                    let given = give_stale(session, ctx, endpoint, wanted, &entry);
+                    let given = Box::pin(given).await;
+                    if !matches!(given, Ok(false)) {
+                        if let Some(mut reservation) = reservation {
+                            reservation.answered_here();
+                        }
+                        return given.map(|_| ());
+                    }
                 }
                 ended => {
                     if !again && ctx.record.cache_status == Some("HIT") {
@@ -161,6 +193,7 @@ impl Proxy {
                 }
             }
         }
+        let wanted = view.map(Wanted::from);
         // Several times as large as the body, and the answer may take minutes.
         drop(read);
         if let Some(fill) = &mut fill
@@ -179,13 +212,9 @@ impl Proxy {
         }
 
         let outgoing = Outgoing {
-            demand: Demand {
-                prompt_tokens,
-                output_tokens,
-                client_hash: client_hash(ctx),
-            },
+            demand,
             upload: Upload::Whole(body),
-            crew: fill.as_ref().and_then(Fill::crew),
+            crew: fill.as_ref().and_then(|fill| fill.crew()),
             pool: Arc::clone(&pool),
         };
         let whole = match &outgoing.upload {
@@ -194,9 +223,38 @@ impl Proxy {
         };
         self.mirror(session, ctx, &route, &outgoing.demand, whole);
         let answer = match self.dispatch(session, ctx, &outgoing).await {
-            Ok(answer) => answer,
+            Ok(answer) => {
+                let spare = fill.as_mut().and_then(|fill| fill.spare.take());
+                match (spare, wanted) {
+                    (Some(spare), Some(wanted)) if failed(answer.head.status.as_u16()) => {
+                        if let Some(mut reservation) = reservation {
+                            reservation.settle(0, Instant::now());
+                        }
+                        drop((answer, fill));
+                        let given = give_stale(session, ctx, endpoint, wanted, &spare);
+                        return match Box::pin(given).await? {
+                            true => Ok(()),
+                            false => Err(ApiError::upstream_broke("no peer could answer").into()),
+                        };
+                    }
+                    _ => answer,
+                }
+            }
             Err(stop) => {
                 settle_unanswered(ctx, reservation, &stop);
+                let spare = fill.and_then(|mut fill| fill.spare.take());
+                let unavailable = route.unavailable.as_ref();
+                if let (Stop::Refused(error), Some(wanted)) = (&stop, wanted)
+                    && nobody_answers(error)
+                    && (spare.is_some() || unavailable.is_some())
+                {
+                    let asked = Asked { endpoint, wanted };
+                    let answer =
+                        instead::answer(session, ctx, asked, spare.as_deref(), unavailable);
+                    if Box::pin(answer).await? {
+                        return Ok(());
+                    }
+                }
                 return Err(stop);
             }
         };

@@ -25,7 +25,7 @@ const MOST_JSON: usize = 4 * 1024 * 1024;
 pub(super) struct Tee {
     kind: Kind,
     status: u16,
-    fill: Option<Fill>,
+    fill: Option<Box<Fill>>,
     /// Answers to the inputs of a request for embeddings.
     inputs: Option<Box<embeddings::Fill>>,
     reservation: Option<Held>,
@@ -72,7 +72,7 @@ impl Tee {
         endpoint: Endpoint,
         reservation: Option<Held>,
         learn: Learn,
-        fill: Option<Fill>,
+        fill: Option<Box<Fill>>,
     ) -> Self {
         Self::new(Kind::Unknown(endpoint), reservation, Some(learn), fill)
     }
@@ -81,7 +81,7 @@ impl Tee {
         kind: Kind,
         reservation: Option<Held>,
         learn: Option<Learn>,
-        fill: Option<Fill>,
+        fill: Option<Box<Fill>>,
     ) -> Self {
         Self {
             kind,
@@ -269,12 +269,12 @@ impl Tee {
 
     /// Those who share the answer, where somebody may.
     pub(super) fn crew(&self) -> Option<Crew> {
-        self.fill.as_ref().and_then(Fill::crew)
+        self.fill.as_ref().and_then(|fill| fill.crew())
     }
 
     /// Follows the answer from here on, where it is shared.
     pub(super) fn follow_on(&self) -> Option<Follow> {
-        self.fill.as_ref().and_then(Fill::follow_on)
+        self.fill.as_ref().and_then(|fill| fill.follow_on())
     }
 
     /// Whether the answer went elsewhere, and what it came to is told there.

@@ -43,6 +43,7 @@ mod shutdown;
 mod sight;
 mod slow;
 mod smuggling;
+mod stale;
 mod streams;
 mod upgrades;
 mod verified;

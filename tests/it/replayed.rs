@@ -21,17 +21,54 @@ const SETS: [&str; 4] = [
     "anthropic_sdk_streams",
 ];
 
-/// What an exchange asked for, as the clients name it.
+/// What an answer is, as the clients name it; `None` for those of APIs that Tollgate does not know.
 fn endpoint(exchange: &Exchange) -> Option<&'static str> {
-    let path = exchange.target.split('?').next()?;
-    let ends = [
-        ("/chat/completions", "chat"),
-        ("/messages", "messages"),
-        ("/responses", "responses"),
-    ];
-    ends.into_iter()
-        .find(|(end, _)| path.ends_with(end))
-        .map(|(_, name)| name)
+    let text = std::str::from_utf8(&exchange.answer).ok()?;
+    let first = match exchange.streamed() {
+        true => text.lines().find_map(|line| line.strip_prefix("data:"))?,
+        false => text,
+    };
+    let first: Value = serde_json::from_str(first).ok()?;
+    let (object, kind) = (first["object"].as_str(), first["type"].as_str());
+    match (object, kind) {
+        (_, Some("message" | "message_start")) => Some("messages"),
+        (Some("response"), _) => Some("responses"),
+        (_, Some(kind)) if kind.starts_with("response.") => Some("responses"),
+        (Some("text_completion"), _) => None,
+        _ if first["choices"].is_array() => Some("chat"),
+        _ => None,
+    }
+}
+
+/// Whether it holds one answer. Some files of events hold two, one behind the other.
+fn is_one(exchange: &Exchange) -> bool {
+    let begins = |event: &&[u8]| {
+        let event = String::from_utf8_lossy(event);
+        event.contains("\"type\":\"message_start\"")
+            || event.contains("\"type\":\"response.created\"")
+    };
+    !exchange.streamed() || exchange.events().into_iter().filter(begins).count() <= 1
+}
+
+/// Gives events that were recorded bare what servers send around them.
+fn framed(mut exchange: Exchange) -> Exchange {
+    if !exchange.name.contains(".chunks.") {
+        return exchange;
+    }
+    let mut framed = Vec::new();
+    for event in exchange.events() {
+        let data = event.strip_prefix(b"data: ").unwrap_or(event);
+        let data: Value = serde_json::from_slice(data).unwrap_or_default();
+        if let Some(kind) = data["type"].as_str() {
+            framed.extend_from_slice(format!("event: {kind}\n").as_bytes());
+        }
+        framed.extend_from_slice(event);
+    }
+    if endpoint(&exchange) == Some("chat") {
+        framed.extend_from_slice(b"data: [DONE]\n\n");
+    }
+    exchange.answer = framed;
+    exchange
 }
 
 /// The request that recorded clients sent, with what every client must send.
@@ -96,6 +133,8 @@ async fn recorded_answers_mean_the_same_to_the_official_clients_in_every_form() 
     let all = folders.iter().flat_map(|folder| read_set(folder));
     let all: Vec<_> = all
         .filter(|exchange| exchange.status == 200 && endpoint(exchange).is_some())
+        .filter(is_one)
+        .map(framed)
         .collect();
     let all = Arc::new(all);
     let peer = peer(Arc::clone(&all)).await;

@@ -28,6 +28,8 @@ pub(in crate::proxy) struct Fill {
     /// What the cache could have answered, to be compared.
     sighting: Option<Box<Sighting>>,
     pub(super) flight: Flying,
+    /// An answer whose life is over, for when no peer has a fresh one.
+    pub(in crate::proxy) spare: Option<Arc<Entry>>,
 }
 
 /// Where the answer's body is put together.
@@ -71,6 +73,7 @@ impl Fill {
             body: Body::None,
             sighting: None,
             flight: Flying::Alone,
+            spare: None,
         }
     }
 

@@ -16,6 +16,9 @@ use crate::proxy::ctx::Ctx;
 use crate::proxy::flight::{self, Followed, Wait};
 use crate::proxy::stop::Stop;
 
+/// Stands for a wait that is longer than the clock can say.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// What sharing a call came to.
 pub(in crate::proxy) enum Shared {
     /// The client has its answer, or the truth.
@@ -65,9 +68,8 @@ impl Fill {
             SingleFlight::On { max_wait } => max_wait,
             SingleFlight::Off => Duration::ZERO,
         };
-        let until = Instant::now()
-            .checked_add(max_wait)
-            .unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+        let now = Instant::now();
+        let until = now.checked_add(max_wait).unwrap_or(now + FOREVER);
         status(ctx, "COALESCED");
         let followed = flight::follow(session, ctx, follow, Wait::Until(until)).await;
         let (outcome, result) = match &followed {

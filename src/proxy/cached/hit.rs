@@ -32,6 +32,11 @@ impl From<&RequestView> for Wanted {
 }
 
 impl Wanted {
+    /// Whether a stream is wanted, and with usage at its end.
+    pub(in crate::proxy) fn stream(self) -> Option<bool> {
+        self.stream.then_some(self.include_usage)
+    }
+
     /// Requests of one form share a call.
     pub(super) fn form(self) -> Form {
         match (self.stream, self.include_usage) {
@@ -87,12 +92,13 @@ pub(super) async fn hit(
         (false, true) => "text/event-stream",
         (false, false) => "application/json",
     };
+    let stale = !entry.fresh(Instant::now(), None);
     status(
         ctx,
-        if similarity.is_some() {
-            "SEMANTIC_HIT"
-        } else {
-            "HIT"
+        match (stale, similarity) {
+            (true, _) => "STALE",
+            (false, Some(_)) => "SEMANTIC_HIT",
+            (false, None) => "HIT",
         },
     );
     ctx.record.cache_id = Some(entry.id.clone());

@@ -15,7 +15,8 @@ use super::read::Read;
 use super::stop::Stop;
 use crate::cache::guard::Difference;
 use crate::cache::{
-    Bounds, Cache, Directives, Eligible, Facts, Identity, Origin, SemanticOutcome, eligible, ttl,
+    Bounds, Cache, Directives, Eligible, Entry, Facts, Identity, Origin, SemanticOutcome, eligible,
+    ttl,
 };
 use crate::config::model::SingleFlight;
 use crate::front::Session;
@@ -27,6 +28,7 @@ use crate::route::Route;
 pub(super) use feedback::{feedback, is_feedback};
 pub(super) use fill::Fill;
 pub(super) use follow::Shared;
+pub(super) use hit::Wanted;
 use hit::hit;
 use identity::{Known, identify};
 pub(super) use sight::tell;
@@ -41,17 +43,15 @@ struct Asked<'a> {
 }
 
 /// What the cache said.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "taken apart as soon as it is made: a box would cost every miss an allocation"
-)]
 pub(super) enum Looked {
     /// The client has its answer.
     Answered,
     /// A peer must answer; the answer may be stored.
-    Miss(Option<Fill>),
+    Miss(Option<Box<Fill>>),
     /// The client has its answer, and a peer is to be asked all the same, to learn whether it was right.
     Check(Box<Fill>),
+    /// An answer whose life is over may be given; with `Fill`, a fresh one is to be fetched meanwhile.
+    Stale(Arc<Entry>, Option<Box<Fill>>),
 }
 
 /// Looks for an answer to `view` and, if there is one, gives it to the client.
@@ -201,10 +201,21 @@ pub(super) async fn look_up(
         ttl,
     )
     .comparing(seen);
+    let may_be_old = directives.lookup_exact && directives.max_age.is_none();
+    if may_be_old {
+        let config = cache.config();
+        let stale = |most| cache.get_stale(&fill.identity, now, most);
+        if let Some(entry) = stale(config.stale_while_revalidate) {
+            events::cache_lookup("exact", "stale");
+            // One fetches it for all.
+            fill.board(landed);
+            let fetches = !fill.follows();
+            return Ok(Looked::Stale(entry, fetches.then(|| Box::new(fill))));
+        }
+        fill.spare = stale(config.stale_if_error);
+    }
     // One that takes nothing old may not take what was asked for before.
-    let shares = cache.config().single_flight != SingleFlight::Off
-        && directives.lookup_exact
-        && directives.max_age.is_none();
+    let shares = cache.config().single_flight != SingleFlight::Off && may_be_old;
     if shares
         && fill.board(landed)
         && let Some(entry) = cache.get_exact(&fill.identity, Instant::now(), None)
@@ -214,7 +225,19 @@ pub(super) async fn look_up(
         events::cache_lookup("exact", "hit");
         return hit(session, ctx, endpoint, view, &entry, None).await;
     }
-    Ok(Looked::Miss(Some(fill)))
+    Ok(Looked::Miss(Some(Box::new(fill))))
+}
+
+/// Gives the client an answer whose life is over. False if it cannot be given.
+pub(super) async fn give_stale(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    endpoint: Endpoint,
+    wanted: Wanted,
+    entry: &Entry,
+) -> Result<bool, Stop> {
+    let given = hit(session, ctx, endpoint, wanted, entry, None).await?;
+    Ok(matches!(given, Looked::Answered))
 }
 
 /// What the rules on questions say of this one's answer.

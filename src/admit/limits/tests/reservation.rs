@@ -129,3 +129,20 @@ fn a_closed_reservation_gives_its_concurrency_back_before_it_is_dropped() {
     drop(second);
     assert_eq!((limiter.in_use(), live(&limiter)), (0, 0));
 }
+
+#[test]
+fn who_waits_for_anothers_answer_lends_its_tokens_and_takes_them_back_to_ask() {
+    let lent = after(|mut reservation, now| {
+        reservation.lend_tokens();
+        assert_eq!(reservation.headers(now).tokens.unwrap().remaining, 1000);
+        drop(reservation);
+    });
+    assert_eq!(lent, (Some(9), Some(1000)));
+    let asked = after(|mut reservation, now| {
+        reservation.lend_tokens();
+        reservation.take_back(now);
+        assert_eq!(reservation.headers(now).tokens.unwrap().remaining, 600);
+        reservation.settle(150, now);
+    });
+    assert_eq!(asked, (Some(9), Some(850)));
+}
