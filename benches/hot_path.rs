@@ -56,7 +56,7 @@ struct World {
     pool: Pool,
     bodies: [Body; 3],
     stored: Identity,
-    answer: Bytes,
+    answer: Vec<u8>,
     event: Vec<u8>,
     varying: Vec<Vec<u8>>,
 }
@@ -122,7 +122,7 @@ impl World {
             pool,
             bodies,
             stored,
-            answer: answer.into(),
+            answer,
             event: event(" tokens", 1),
             varying: (0..64).map(|n| event(&format!(" w{n}"), n)).collect(),
         })
@@ -266,7 +266,7 @@ steps! {
         events::request_finished("chat", Some("qwen3-8b"), 200, "");
     }
     answer_700 |world| {
-        black_box(AnswerFacts::of_shared(Endpoint::ChatCompletions, &world.answer));
+        black_box(AnswerFacts::of(Endpoint::ChatCompletions, &world.answer));
     }
 }
 

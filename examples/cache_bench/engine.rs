@@ -90,7 +90,6 @@ fn put(cache: &Cache, identity: &Identity, vector: Option<Arc<[f32]>>) {
         origin: Origin::default(),
         asked: Instant::now(),
         ttl: None,
-        asked: Instant::now(),
         vector,
     };
     cache.put(new, Instant::now());

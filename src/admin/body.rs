@@ -52,10 +52,13 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
         b"" => b"{}",
         text => text,
     };
+    if !text.starts_with(b"{") {
+        return Err(Refusal::at("", "must be a JSON object"));
+    }
     let mut reader = serde_json::Deserializer::from_slice(text);
     let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let at = match error.path().to_string() {
-            at if at == "." => String::new(),
+            at if at == "." || at == "?" => String::new(),
             at => at,
         };
         Refusal::at(at, error.inner().to_string())
@@ -93,7 +96,8 @@ mod tests {
             (r#"{"inner": [1, 300]}"#, Some("inner[1]"), "invalid value"),
             (r#"{"nam": "x"}"#, Some("nam"), "unknown field"),
             (r#"{"name": "x"} {}"#, None, "trailing"),
-            ("[", None, "EOF"),
+            ("[]", None, "must be a JSON object"),
+            ("{", None, "EOF"),
         ] {
             let refusal = parse::<Body>(body.as_bytes()).unwrap_err();
             let shown = format!("{refusal:?}");

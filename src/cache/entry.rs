@@ -167,7 +167,7 @@ pub(super) mod tests {
 
     pub(crate) fn answer(body: &str) -> Answer {
         Answer {
-            endpoint: "chat_completions",
+            endpoint: "chat",
             streamed: false,
             content_type: "application/json".into(),
             body: Bytes::copy_from_slice(body.as_bytes()),

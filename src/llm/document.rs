@@ -26,8 +26,6 @@ pub struct Document {
     unescaped: String,
     /// The root first; never empty.
     tokens: Vec<Token>,
-    /// Some object has two fields of one name.
-    repeats: bool,
 }
 
 /// One entry of the list. Positions are in the list.
@@ -83,12 +81,6 @@ impl Document {
     #[must_use]
     pub fn size(&self) -> usize {
         self.body.len() + self.unescaped.len()
-    }
-
-    /// Whether some object has two fields of one name.
-    #[must_use]
-    pub fn repeats_a_name(&self) -> bool {
-        self.repeats
     }
 
     /// Memory that it takes beside the body, in bytes.

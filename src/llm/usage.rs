@@ -6,7 +6,6 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::document::Node;
 use super::endpoint::{Dialect, Endpoint};
 
 /// Tokens of one exchange.
@@ -58,42 +57,6 @@ struct Details {
 }
 
 impl Reported {
-    /// The same from a document; `None` also for what `parse` may be able to read.
-    pub(crate) fn of(usage: Node<'_>) -> Option<Self> {
-        fn number(value: Node<'_>) -> Option<Option<f64>> {
-            match value.is_null() {
-                true => Some(None),
-                false => value.as_number().map(|number| Some(number.as_f64())),
-            }
-        }
-        fn details(value: Node<'_>) -> Option<Option<Details>> {
-            if value.is_null() {
-                return Some(None);
-            }
-            let cached = value.get("cached_tokens").map(number);
-            let cached_tokens = cached.unwrap_or(Some(None))?;
-            value.is_object().then_some(Some(Details { cached_tokens }))
-        }
-        let mut found = Self::default();
-        for (name, value) in usage.fields() {
-            match name {
-                b"prompt_tokens" => found.prompt_tokens = number(value)?,
-                b"completion_tokens" => found.completion_tokens = number(value)?,
-                b"prompt_tokens_details" => found.prompt_tokens_details = details(value)?,
-                b"prompt_cache_hit_tokens" => found.prompt_cache_hit_tokens = number(value)?,
-                b"input_tokens" => found.input_tokens = number(value)?,
-                b"output_tokens" => found.output_tokens = number(value)?,
-                b"input_tokens_details" => found.input_tokens_details = details(value)?,
-                b"cache_read_input_tokens" => found.cache_read_input_tokens = number(value)?,
-                b"cache_creation_input_tokens" => {
-                    found.cache_creation_input_tokens = number(value)?;
-                }
-                _ => {}
-            }
-        }
-        usage.is_object().then_some(found)
-    }
-
     /// `None` when the object cannot be read.
     pub(crate) fn parse(raw: &RawValue) -> Option<Self> {
         serde_json::from_str(raw.get()).ok()

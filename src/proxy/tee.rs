@@ -205,7 +205,7 @@ impl Tee {
             facts,
         } = &mut self.kind
         {
-            *facts = Some(AnswerFacts::of_shared(*endpoint, &body.whole()));
+            *facts = Some(AnswerFacts::of(*endpoint, body.as_slice()));
         }
         let success = (200..300).contains(&self.status);
         let usage = self.usage();

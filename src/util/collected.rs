@@ -42,14 +42,6 @@ impl Collected {
         }
     }
 
-    /// All of it so far, shared.
-    pub(crate) fn whole(&mut self) -> Bytes {
-        if !self.all.is_empty() {
-            self.first = std::mem::take(&mut self.all).into();
-        }
-        self.first.clone()
-    }
-
     /// A body of its own: whoever keeps it must not keep the buffer alive that it was read into.
     pub fn into_own(self) -> Bytes {
         match self.all.is_empty() {
@@ -71,10 +63,7 @@ mod tests {
             collected.push(&Bytes::from_static(part.as_bytes()));
         }
         assert_eq!(collected.as_slice(), b"abcd");
-        assert_eq!(collected.whole(), "abcd");
-        collected.push(&Bytes::from_static(b"e"));
-        assert_eq!(collected.whole(), "abcde");
-        assert_eq!(collected.into_own(), "abcde");
+        assert_eq!(collected.into_own(), "abcd");
     }
 
     #[test]

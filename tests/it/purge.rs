@@ -10,6 +10,9 @@ use crate::support::client::{Answer, ask, chat, post_chat, send};
 use crate::support::gate::Gate;
 use crate::support::peer::{Peer, Wire, sha256};
 
+/// The name that clients know every gate by: its port is another after each start.
+const HOST: (&str, &str) = ("host", "tollgate.example");
+
 const ROUTES: &str = "routes:
   - { name: two, match: { path: \"/v1/*\", headers: { x-way: two } }, pool: pool, cache: answers }
   - { name: one, match: { path: \"/v1/*\" }, pool: pool, cache: answers }
@@ -66,7 +69,7 @@ async fn purge(gate: &Gate, body: Value) -> Value {
 /// `X-Cache-Status` of a question of key `a` or `b`.
 async fn status(gate: &Gate, key: &str, text: &str, headers: &[(&str, &str)]) -> String {
     let key = format!("Bearer key-{key}");
-    let mut all = vec![("authorization", key.as_str())];
+    let mut all = vec![("authorization", key.as_str()), HOST];
     all.extend_from_slice(headers);
     let answer = ask(gate.address, text, &all).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -104,7 +107,7 @@ async fn left(gate: &Gate) -> Vec<usize> {
         let mut headers = headers;
         headers.push(("cache-control", "only-if-cached"));
         let key = format!("Bearer key-{key}");
-        headers.push(("authorization", &key));
+        headers.extend([("authorization", key.as_str()), HOST]);
         if ask(gate.address, text, &headers).await.status == 200 {
             left.push(n);
         }
@@ -234,7 +237,7 @@ async fn an_answer_that_is_on_its_way_when_its_like_is_purged_is_not_kept() {
         let gate = gate(&peer).await;
         let asking = tokio::spawn({
             let address = gate.address;
-            async move { ask(address, "slow", &[("authorization", "Bearer key-a")]).await }
+            async move { ask(address, "slow", &[("authorization", "Bearer key-a"), HOST]).await }
         });
         reaches.recv().await.expect("the peer is asked");
         let done = call(&gate, "POST", call_.0, &call_.1).await;
@@ -252,7 +255,7 @@ async fn feedback_keeps_good_answers_and_takes_bad_ones_out() {
     let peer = peer().await;
     let gate = gate(&peer).await;
     assert_eq!(status(&gate, "a", "hello", &[]).await, "MISS");
-    let key = [("authorization", "Bearer key-a")];
+    let key = [("authorization", "Bearer key-a"), HOST];
     let hit = ask(gate.address, "hello", &key).await;
     let id = hit.header("x-cache-key").expect("given").to_owned();
     let say = async |id: &str, verdict: &str| {

@@ -34,6 +34,9 @@ impl Which {
     /// # Errors
     /// It says nothing, or what it says does not go together.
     pub(super) fn check(&self) -> Result<(), Refusal> {
+        if self.text.is_none() && self.radius.is_some() {
+            return Err(Refusal::at("radius", "needs a text"));
+        }
         let selects = !self.selector().is_everything() || self.text.is_some();
         match (selects, self.all) {
             (false, false) => {
@@ -58,7 +61,6 @@ impl Which {
                 "radius",
                 "is required beside text: the least similarity, such as 0.9",
             )),
-            (None, Some(_)) => Err(Refusal::at("radius", "needs a text")),
             _ => Ok(()),
         }
     }

@@ -253,14 +253,17 @@ proptest! {
         let mut lead: Option<(Lead, usize, bool)> = None;
         let mut answers: Vec<Vec<u8>> = Vec::new();
         let mut readers: Vec<Reader> = Vec::new();
+        // Whether the last answer had begun.
+        let mut over = false;
         for act in acts {
             match act {
                 Act::Join => match flights.join(KEY) {
                     Joined::Lead(new) => {
                         // It may have taken over from one that failed before the first byte.
-                        if lead.is_some() || answers.last().is_none_or(|last| !last.is_empty()) {
+                        if lead.is_some() || answers.is_empty() || over {
                             answers.push(Vec::new());
                         }
+                        over = false;
                         // An answer that outgrew the cache went on without newcomers.
                         drop(lead.replace((new, answers.len() - 1, false)));
                     }
@@ -303,9 +306,14 @@ proptest! {
                     answers[*flight].extend_from_slice(&part);
                     lead.push(&Bytes::from(part));
                 },
-                Act::Fail => drop(lead.take()),
-                Act::Land => if let Some((lead, _, true)) = lead.take() {
-                    lead.land(Landing::default());
+                Act::Fail => if let Some((_, _, begins)) = lead.take() {
+                    over = begins;
+                },
+                Act::Land => if let Some((lead, _, begins)) = lead.take() {
+                    over = begins;
+                    if begins {
+                        lead.land(Landing::default());
+                    }
                 },
                 Act::Leave(_) | Act::Read(_) => {}
             }

@@ -332,6 +332,8 @@ async fn dropping_a_store_writes_what_waits() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let (store, held) = start(&path);
+    // Whoever opens the file first has it.
+    wait_for(&store, State::is_open).await;
     put(&store, &held, 1);
     drop(store);
     let (_store, held) = start(&path);

@@ -52,15 +52,10 @@ pub fn words(answer: &Answer) -> String {
 }
 
 fn said(answer: &Answer) -> Option<String> {
-    let endpoint = Endpoint::ALL
-        .into_iter()
-        .find(|endpoint| endpoint.name() == answer.endpoint)?;
-    let whole = if answer.streamed {
-        replay::to_json(endpoint, &answer.body, Usage::default()).ok()?
-    } else {
-        answer.body.to_vec()
+    let body: Value = match answer.streamed {
+        true => unstreamed(answer)?,
+        false => serde_json::from_slice(&answer.body).ok()?,
     };
-    let body: Value = serde_json::from_slice(&whole).ok()?;
     let mut texts = Vec::new();
     for choice in items(&body, "choices") {
         let message = &choice["message"];
@@ -83,6 +78,15 @@ fn said(answer: &Answer) -> Option<String> {
     }
     let said = plain(&texts.join(" "));
     (!said.is_empty()).then_some(said)
+}
+
+/// Endpoints share names; a stream is that of the one that can read it.
+fn unstreamed(answer: &Answer) -> Option<Value> {
+    Endpoint::ALL
+        .into_iter()
+        .filter(|endpoint| endpoint.name() == answer.endpoint)
+        .find_map(|endpoint| replay::to_json(endpoint, &answer.body, Usage::default()).ok())
+        .and_then(|whole| serde_json::from_slice(&whole).ok())
 }
 
 fn items<'a>(body: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
@@ -148,6 +152,22 @@ mod tests {
             ..answer("")
         };
         assert_eq!(AnswerClass::default().of(&streamed), class(&json));
+    }
+
+    #[test]
+    fn streams_of_every_dialect_are_read() {
+        let whole = serde_json::json!({
+            "id": "msg_1", "type": "message", "role": "assistant", "model": "m",
+            "content": [{"type": "text", "text": "card arrival"}],
+            "stop_reason": "end_turn", "usage": {"input_tokens": 1, "output_tokens": 2},
+        });
+        let stream = replay::to_sse(Endpoint::Messages, whole.to_string().as_bytes(), false);
+        let streamed = Answer {
+            streamed: true,
+            body: stream.unwrap().into(),
+            ..answer("")
+        };
+        assert_eq!(words(&streamed), "card arrival");
     }
 
     #[test]

@@ -90,9 +90,36 @@ pub(super) fn feedback(answer: &Value) -> String {
     format!("{}: {} is {}", part("cache"), part("id"), part("verdict"))
 }
 
-/// The curve, as its part of the API tells it.
+/// Precision against hit ratio, a table for each scope.
 pub(super) fn curve(answer: &Value) -> String {
-    serde_json::to_string_pretty(answer).unwrap_or_default()
+    let mut shown = String::new();
+    let share = |value: &Value| match value.as_f64() {
+        Some(share) => format!("{:.1} %", 100.0 * share),
+        None => "-".to_owned(),
+    };
+    for scope in answer["scopes"].as_array().into_iter().flatten() {
+        let part = |name: &str| text(&scope[name]);
+        let serving = match scope["serving"] == true {
+            true => "serving",
+            false => "not serving",
+        };
+        let (of, route, labels) = (part("scope"), part("route"), part("labels"));
+        let _ = writeln!(shown, "{of}, route {route}: {serving}, {labels} labels");
+        let mut rows = vec![["HIT RATIO", "PRECISION", "AT LEAST", "LABELS"].map(str::to_owned)];
+        for point in scope["curve"].as_array().into_iter().flatten() {
+            rows.push([
+                share(&point["hit_ratio"]),
+                share(&point["precision"]),
+                share(&point["precision_bound"]),
+                text(&point["labels"]),
+            ]);
+        }
+        shown += &table(&rows);
+    }
+    match shown.is_empty() {
+        true => "nothing is known yet".to_owned(),
+        false => shown,
+    }
 }
 
 fn facts(value: &Value) -> String {
@@ -178,6 +205,20 @@ mod tests {
         let answer = |dry| json!({ "dry_run": dry, "entries": 1, "bytes": 10, "caches": { "a": { "entries": 1, "bytes": 10, "some": [{ "id": "x" }] } } });
         assert!(purge(&answer(true)).starts_with("would purge (do it with --yes): 1 entries"));
         assert!(purge(&answer(false)).starts_with("purged: 1 entries, 10 B\na: 1 entries"));
+    }
+
+    #[test]
+    fn a_curve_is_a_table_for_each_scope() {
+        let point =
+            json!({ "hit_ratio": 0.25, "precision": 0.991, "precision_bound": 0.98, "labels": 40 });
+        let scope = json!({ "scope": "global", "route": "chat", "serving": true, "labels": 90, "curve": [point] });
+        assert_eq!(
+            curve(&json!({ "scopes": [scope] })),
+            "global, route chat: serving, 90 labels\n\
+             HIT RATIO  PRECISION  AT LEAST  LABELS\n\
+             25.0 %     99.1 %     98.0 %    40\n"
+        );
+        assert_eq!(curve(&json!({ "scopes": [] })), "nothing is known yet");
     }
 
     #[test]

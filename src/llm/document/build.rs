@@ -46,7 +46,6 @@ pub(super) struct Builder<'b> {
     tokens: Vec<Token>,
     /// Positions of the names of all objects under way, the innermost last.
     names: Vec<u32>,
-    repeats: bool,
 }
 
 impl<'b> Builder<'b> {
@@ -56,7 +55,6 @@ impl<'b> Builder<'b> {
             unescaped: String::new(),
             tokens: Vec::with_capacity(FIRST_TOKENS),
             names: Vec::with_capacity(FIRST_NAMES),
-            repeats: false,
         }
     }
 
@@ -65,7 +63,6 @@ impl<'b> Builder<'b> {
             body: body.clone(),
             unescaped: self.unescaped,
             tokens: self.tokens,
-            repeats: self.repeats,
         }
     }
 
@@ -169,7 +166,6 @@ impl<'b> Builder<'b> {
         for place in (0..own.len()).rev() {
             let name = own[place];
             if first != NONE && self.bytes(name) == self.bytes(first) {
-                self.repeats = true;
                 continue;
             }
             if let Some(Token::Name { next, .. }) = self.tokens.get_mut(name as usize) {

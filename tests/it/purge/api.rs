@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::{call, filled, gate, peer, rest, status};
+use super::{HOST, call, filled, gate, peer, rest, status};
 use crate::support::client::{ask, send};
 use crate::support::gate::{Gate, pool};
 
@@ -156,7 +156,7 @@ async fn what_is_wrong_with_a_call_is_said_with_its_place() {
             json!(null),
             "there are: answers",
         ),
-        ("POST", "/purge", json!([]), 400, json!(null), "invalid"),
+        ("POST", "/purge", json!([]), 400, json!(null), "JSON object"),
         ("POST", "/epoch", json!({}), 400, json!(null), "exactly one"),
         (
             "POST",
@@ -314,7 +314,7 @@ async fn a_page_of_another_site_cannot_call_the_admin_api() {
         let answer = send(gate.admin, "POST", path, &headers, all).await;
         assert_eq!(answer.expect("an answer").status, 403, "{origin}");
     }
-    let key = [("authorization", "Bearer key-a")];
+    let key = [("authorization", "Bearer key-a"), HOST];
     let still = ask(gate.address, "hello", &key).await;
     assert_eq!(still.header("x-cache-status"), Some("HIT"));
 }

@@ -4,7 +4,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use super::{filled, gate, left, peer};
+use super::{HOST, filled, gate, left, peer};
 use crate::support::client::ask;
 use crate::support::free_address;
 use crate::support::gate::{Gate, binary};
@@ -70,7 +70,7 @@ async fn the_command_lists_shows_purges_and_begins_epochs() {
     assert!(epoch.starts_with("answers: epoch "), "{epoch}");
     assert_eq!(left(&gate).await, [0, 2, 5]);
 
-    let key = [("authorization", "Bearer key-a")];
+    let key = [("authorization", "Bearer key-a"), HOST];
     let hit = ask(gate.address, "plain", &key).await;
     let id = hit.header("x-cache-key").expect("given").to_owned();
     let said = out(&at(&gate, &["feedback", &id, "bad"]).await);
