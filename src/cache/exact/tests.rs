@@ -238,6 +238,7 @@ fn a_filler_never_replaces_what_is_newer() {
 }
 
 /// Lengths in tokens of real conversations, questions and answers: `mooncake_fast25`.
+#[cfg(not(debug_assertions))]
 fn lengths() -> Option<Vec<(u64, u64)>> {
     use std::io::Read;
     let trace = "../shared/data/mooncake_fast25/conversation_trace.jsonl.gz";
@@ -255,6 +256,7 @@ fn lengths() -> Option<Vec<(u64, u64)>> {
 }
 
 /// `cargo test --release --lib -- --ignored --nocapture cache::exact::tests::figures`
+#[cfg(not(debug_assertions))]
 #[test]
 #[ignore = "figures for docs/cache-store.md"]
 fn figures_of_eviction_beside_tinylfu() {

@@ -293,6 +293,7 @@ proptest! {
 }
 
 /// `TOLLGATE_VECTORS=100000 cargo test --release --lib -- --ignored --nocapture cache::index::tests::figures`
+#[cfg(not(debug_assertions))]
 #[test]
 #[ignore = "takes minutes: figures for docs/cache-store.md"]
 fn figures_of_a_large_class() {
