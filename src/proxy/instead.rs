@@ -1,16 +1,9 @@
-//! What a client gets in place of a fresh answer: an old one while a fresh one is fetched, an old one or the operator's own
-//! words when no peer answers.
+//! What a client gets when no peer answers: an old answer, or the operator's own words.
 
-use std::sync::Arc;
-
-use super::Proxy;
 use super::cached::{self, Wanted};
-use super::check::Answered;
 use super::ctx::Ctx;
-use super::mirror::{ask, place};
 use super::respond;
 use super::stop::Stop;
-use super::tee::Tee;
 use crate::cache::Entry;
 use crate::config::model::Unavailable;
 use crate::front::Session;
@@ -22,44 +15,6 @@ use crate::metrics::events;
 pub(super) struct Asked {
     pub(super) endpoint: Endpoint,
     pub(super) wanted: Wanted,
-}
-
-impl Proxy {
-    /// Fetches a fresh answer on a task of its own. Nobody waits for it: it does not queue, and is not tried again.
-    pub(super) fn refresh(&self, session: &Session, ctx: &mut Ctx, answered: Answered<'_>) {
-        let Answered {
-            route,
-            demand,
-            endpoint,
-            body,
-            learn,
-            fill,
-        } = answered;
-        let name = learn.pool.conf.name.clone();
-        let Some((permit, pool, lease)) = place(ctx, route, &name, &demand, Some(&body)) else {
-            return events::refreshed("skipped");
-        };
-        let Ok(head) = self.peer_head(session, ctx, lease.peer().label(), Some(body.len())) else {
-            return;
-        };
-        let client = Arc::clone(&self.client);
-        tokio::spawn(async move {
-            let _permit = permit;
-            let mut tee = Tee::metering(endpoint, None, learn, Some(fill));
-            events::refreshed(
-                match ask(&client, &pool, lease, &head, body, Some(&mut tee)).await {
-                    Ok(()) => {
-                        tee.complete();
-                        "answered"
-                    }
-                    Err(failure) => {
-                        log::info!("fresh answer from pool {name}: {failure}");
-                        "failed"
-                    }
-                },
-            );
-        });
-    }
 }
 
 /// Whether an error says that no peer could answer.

@@ -3,15 +3,15 @@
 //! `admission` asks who it is and what their limits leave · `edge` finds the route and gives answers that it has itself ·
 //! `model_api` understands, looks up and sends on (`intake` takes the body in, `read` reads it) · `pass` streams everything else through ·
 //! `upgrade` joins connections that leave HTTP · `dispatch` finds a peer (`wait`), asks it (`attempt`; `introduce` says for
-//! whom) and tries again elsewhere · `mirror` sends copies, `check` asks what was answered by meaning · `relay` carries the
+//! whom) and tries again elsewhere · `mirror` sends copies, `behind` asks what the cache answered · `relay` carries the
 //! answer to the client (`flight`: to all who share it; `instead`: an older one or the operator's) · `report` tells the
 //! pool how its peers did · `tee` meters it and fills the cache · `respond` writes answers of our own · `finish` logs and
 //! counts.
 
 mod admission;
 mod attempt;
+mod behind;
 mod cached;
-mod check;
 mod ctx;
 mod dispatch;
 mod edge;

@@ -6,8 +6,8 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::admission::{Held, authenticate, client_hash, reserve};
+use super::behind::{Answered, Behind};
 use super::cached::{self, Looked, Shared, Wanted, give_stale};
-use super::check::Answered;
 use super::ctx::Ctx;
 use super::dispatch::{Outgoing, Upload};
 use super::edge::{self, Way, find_route};
@@ -125,6 +125,14 @@ impl Proxy {
                 }
             }
         }
+        let learn = Learn {
+            pool: Arc::clone(&pool),
+            model,
+            text_bytes,
+            non_ascii_bytes,
+            text_only,
+            prompt_tokens,
+        };
         if let (Some(read), embeddings::Looked::Whole) = (&read, &inputs) {
             match cached::look_up(session, ctx, endpoint, read, &route).await {
                 Ok(Looked::Miss(filled)) => fill = filled,
@@ -132,14 +140,6 @@ impl Proxy {
                     if let Some(mut reservation) = reservation {
                         reservation.answered_here();
                     }
-                    let learn = Learn {
-                        pool,
-                        model,
-                        text_bytes,
-                        non_ascii_bytes,
-                        text_only,
-                        prompt_tokens,
-                    };
                     let answered = Answered {
                         route: &route,
                         demand,
@@ -148,28 +148,20 @@ impl Proxy {
                         learn,
                         fill,
                     };
-                    self.check(session, ctx, answered);
+                    self.ask_behind(session, ctx, Behind::Check, answered);
                     return Ok(());
                 }
                 Ok(Looked::Stale(entry, fetching)) => {
                     if let Some(fill) = fetching {
-                        let learn = Learn {
-                            pool: Arc::clone(&pool),
-                            model: model.clone(),
-                            text_bytes,
-                            non_ascii_bytes,
-                            text_only,
-                            prompt_tokens,
-                        };
                         let answered = Answered {
                             route: &route,
                             demand,
                             endpoint,
                             body: body.clone(),
-                            learn,
+                            learn: learn.clone(),
                             fill,
                         };
-                        self.refresh(session, ctx, answered);
+                        self.ask_behind(session, ctx, Behind::Refresh, answered);
                     }
                     let wanted = (&read.view).into();
                     let given = give_stale(session, ctx, endpoint, wanted, &entry);
@@ -259,14 +251,6 @@ impl Proxy {
             }
         };
         drop(outgoing);
-        let learn = Learn {
-            pool: Arc::clone(&pool),
-            model,
-            text_bytes,
-            non_ascii_bytes,
-            text_only,
-            prompt_tokens,
-        };
         let mut tee = Tee::metering(endpoint, reservation, learn, fill);
         if let embeddings::Looked::Miss(kept) = inputs {
             tee.keep_inputs(kept);

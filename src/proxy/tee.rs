@@ -50,6 +50,7 @@ enum Kind {
 }
 
 /// What the estimates learn from a finished answer.
+#[derive(Clone)]
 pub(super) struct Learn {
     pub(super) pool: Arc<Pool>,
     pub(super) model: String,

@@ -1,7 +1,7 @@
-//! Answers served by meaning that are asked upstream all the same, to learn whether they were right.
+//! Answers asked for behind a client's back: to learn whether one served by meaning was right, or to replace an old one.
 //!
-//! The client has its answer; this exchange is nobody's, goes out only where the pool has room that no one waits for, and
-//! its answer becomes an entry of its own.
+//! The client has its answer; this exchange is nobody's. It goes out only where the pool has room that no one waits for, is
+//! not tried again, and its answer becomes an entry of its own.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::llm::Endpoint;
 use crate::metrics::events;
 use crate::route::Route;
 
-/// What was answered, and how to ask it again.
+/// What was answered from the cache, and how to ask it again.
 pub(super) struct Answered<'a> {
     pub(super) route: &'a Route,
     pub(super) demand: Demand,
@@ -28,9 +28,40 @@ pub(super) struct Answered<'a> {
     pub(super) fill: Box<Fill>,
 }
 
+/// Why it is asked.
+#[derive(Clone, Copy)]
+pub(super) enum Behind {
+    /// Whether an answer that was, or would have been, served by meaning is right.
+    Check,
+    /// For a fresh answer in place of a stale one.
+    Refresh,
+}
+
+impl Behind {
+    fn ended(self, route: &str, result: &'static str) {
+        match self {
+            Self::Check => events::cache_explored(route, result),
+            Self::Refresh => events::refreshed(result),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::Refresh => "refresh",
+        }
+    }
+}
+
 impl Proxy {
     /// Asks upstream what was answered from the cache.
-    pub(super) fn check(&self, session: &Session, ctx: &mut Ctx, answered: Answered<'_>) {
+    pub(super) fn ask_behind(
+        &self,
+        session: &Session,
+        ctx: &mut Ctx,
+        why: Behind,
+        answered: Answered<'_>,
+    ) {
         let Answered {
             route,
             demand,
@@ -41,7 +72,7 @@ impl Proxy {
         } = answered;
         let pool = learn.pool.conf.name.clone();
         let Some((permit, pool, lease)) = place(ctx, route, &pool, &demand, Some(&body)) else {
-            return events::cache_explored(&route.name, "skipped");
+            return why.ended(&route.name, "skipped");
         };
         let Ok(head) = self.peer_head(session, ctx, lease.peer().label(), Some(body.len())) else {
             return;
@@ -57,11 +88,11 @@ impl Proxy {
                     "answered"
                 }
                 Err(failure) => {
-                    log::info!("check for pool {}: {failure}", pool.conf.name);
+                    log::info!("{} of pool {}: {failure}", why.name(), pool.conf.name);
                     "failed"
                 }
             };
-            events::cache_explored(&route, result);
+            why.ended(&route, result);
         });
     }
 }
