@@ -79,11 +79,15 @@ pub(super) fn refresh(snapshot: &Snapshot, now: Instant) {
             }
         }
         if cache.config().semantic.is_some() {
-            let vectors = stats.index.map_or(0, |index| index.vectors as u64);
+            let index = stats.index.unwrap_or_default();
             let ready = stats.embedder == Some(EmbedState::Ready);
-            names::CACHE_VECTORS
-                .with_label_values(&[name])
-                .set(count(vectors));
+            for (gauge, value) in [
+                (&*names::CACHE_VECTORS, index.vectors as u64),
+                (&*names::CACHE_VECTORS_WAITING, index.waiting as u64),
+                (&*names::CACHE_VECTORS_LOST, index.lost),
+            ] {
+                gauge.with_label_values(&[name]).set(count(value));
+            }
             names::EMBEDDER_READY
                 .with_label_values(&[name])
                 .set(i64::from(ready));

@@ -117,14 +117,20 @@ impl Index {
     /// Memory that they take, in bytes, roughly.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let (items, classes) = {
-            let maps = self.maps.read();
-            let classes = maps.classes.values();
-            let classes: Vec<_> = classes.map(|kept| Arc::clone(&kept.class)).collect();
-            (maps.items.len(), classes)
-        };
-        let classes = classes.iter().map(|class| class.bytes());
-        classes.sum::<usize>() + items * ITEM_BYTES
+        let classes = self.all().iter().map(|class| class.bytes()).sum::<usize>();
+        classes + self.len() * ITEM_BYTES
+    }
+
+    /// Vectors that wait for [`Self::settle`] to move them into a graph.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.all().iter().map(|class| class.waiting()).sum()
+    }
+
+    fn all(&self) -> Vec<Arc<Class>> {
+        let maps = self.maps.read();
+        let classes = maps.classes.values();
+        classes.map(|kept| Arc::clone(&kept.class)).collect()
     }
 
     /// Whether no vector is held.

@@ -50,10 +50,12 @@ struct Counts {
 }
 
 /// What an index holds and what went wrong with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct IndexStats {
     /// Vectors held.
     pub vectors: usize,
+    /// Of these, those that wait to be moved into a graph; and those from disk that are not in yet.
+    pub waiting: usize,
     /// Classes that have vectors.
     pub classes: usize,
     /// Memory that they take, in bytes, roughly.
@@ -271,6 +273,7 @@ impl Semantic {
     pub fn stats(&self) -> IndexStats {
         IndexStats {
             vectors: self.index.len(),
+            waiting: self.index.waiting() + usize::try_from(self.filling()).unwrap_or(0),
             classes: self.index.classes(),
             bytes: self.index.bytes(),
             lost: self.counts.lost.load(Ordering::Relaxed),

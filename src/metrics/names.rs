@@ -159,6 +159,10 @@ series! {
     CACHE_FAMILIAR: IntGauge = gauge("tollgate_cache_familiar_body_bytes", "Bytes of request bodies kept because they were answered from a cache; 16 MiB at most");
     /// Vectors, read at scrape time.
     CACHE_VECTORS: IntGaugeVec = gauges("tollgate_cache_vectors", "Questions held for serving by meaning", &["cache"]);
+    /// Vectors, read at scrape time.
+    CACHE_VECTORS_WAITING: IntGaugeVec = gauges("tollgate_cache_vectors_waiting", "Questions held that wait for their place in the index's graph", &["cache"]);
+    /// Vectors, read at scrape time.
+    CACHE_VECTORS_LOST: IntGaugeVec = gauges("tollgate_cache_vectors_lost", "Questions that cannot be found by meaning, because the index was behind when they came", &["cache"]);
     /// Stores, read at scrape time.
     CACHE_STORE_READY: IntGaugeVec = gauges("tollgate_cache_store_ready", "1 while the cache is kept on disk and all of it is read", &["cache"]);
     /// Bytes, read at scrape time.

@@ -55,7 +55,10 @@ pub(in crate::admin) fn of(cache: &Cache) -> Value {
         });
     }
     if config.semantic.is_some() {
-        view["vectors"] = json!(stats.index.map_or(0, |index| index.vectors));
+        let index = stats.index.unwrap_or_default();
+        view["vectors"] = json!(index.vectors);
+        view["vectors_waiting"] = json!(index.waiting);
+        view["vectors_lost"] = json!(index.lost);
         view["embedder"] = json!(match stats.embedder {
             Some(EmbedState::Ready) => "ready".to_owned(),
             Some(EmbedState::Loading) => "loading".to_owned(),

@@ -83,6 +83,13 @@ impl Class {
         parts.list.len() * each + parts.graph.as_ref().map_or(0, |graph| graph.bytes())
     }
 
+    /// Vectors that wait in the list for the graph.
+    pub(super) fn waiting(&self) -> usize {
+        let parts = self.parts.read();
+        let short = parts.graph.is_none() && parts.list.len() <= GRAPH_FROM;
+        if short { 0 } else { parts.list.len() }
+    }
+
     pub(super) fn graph(&self) -> Option<Arc<Graph>> {
         self.parts.read().graph.clone()
     }

@@ -4,7 +4,8 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use serde_json::json;
 use tokio::task::JoinSet;
 use tollgate::cache::store::{Blobs, Sink, State, Store, Vector};
 use tollgate::cache::{Answer, Entry, Identity, Origin};
@@ -26,36 +28,74 @@ fn times() -> usize {
     said.and_then(|times| times.parse().ok()).unwrap_or(4)
 }
 
-/// Asks questions nobody asked before, one after the other, until nobody answers.
-async fn load(gate: &Gate, next: &Arc<AtomicUsize>) -> JoinSet<()> {
+/// Kills after which a file is begun anew: each start reads back all that came before.
+const KILLS_A_FILE: usize = 50;
+
+/// What was asked of one file so far.
+#[derive(Debug, Default)]
+struct Asked {
+    next: AtomicUsize,
+    /// Whose removal the admin API has acknowledged, and that were not asked again since.
+    removed: Mutex<Vec<String>>,
+}
+
+/// Asks questions nobody asked before, one after the other, until nobody answers, and has some of the answers removed.
+fn load(gate: &Gate, asked: &Arc<Asked>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    for _ in 0..4 {
-        let (address, next) = (gate.address, Arc::clone(next));
+    for task in 0..4 {
+        let (address, admin, asked) = (gate.address, gate.admin, Arc::clone(asked));
         tasks.spawn(async move {
             loop {
-                let question = format!("question {}", next.fetch_add(1, Ordering::Relaxed));
-                let body = client::chat(&question, serde_json::Value::Null);
-                let path = "/v1/chat/completions";
-                let headers = [("content-type", "application/json")];
-                let Ok(answer) = client::send(address, "POST", path, &headers, &body).await else {
+                let question = format!("question {}", asked.next.fetch_add(1, Ordering::Relaxed));
+                if ask(address, &question).await.is_none() {
                     return;
-                };
-                let said = answer.json()["choices"][0]["message"]["content"].clone();
-                assert_eq!(said, deserved(&question));
+                }
+                if task == 0 {
+                    let Some(stored) = ask(address, &question).await else {
+                        return;
+                    };
+                    let Some(id) = stored.header("x-cache-key") else {
+                        continue;
+                    };
+                    let body = json!({ "id": id, "dry_run": false }).to_string();
+                    let path = "/api/v1/cache/purge";
+                    match client::send(admin, "POST", path, &[], body.as_bytes()).await {
+                        Ok(done) if done.status == 200 => asked.removed.lock().push(question),
+                        Ok(refused) => panic!("{}", refused.text()),
+                        Err(_) => return,
+                    }
+                }
             }
         });
     }
     tasks
 }
 
+/// The answer, which is right; `None` when nobody answers.
+async fn ask(address: SocketAddr, question: &str) -> Option<client::Answer> {
+    let body = client::chat(question, serde_json::Value::Null);
+    let headers = [("content-type", "application/json")];
+    let path = "/v1/chat/completions";
+    let answer = client::send(address, "POST", path, &headers, &body).await;
+    let answer = answer.ok()?;
+    let said = answer.json()["choices"][0]["message"]["content"].clone();
+    assert_eq!(said, deserved(question));
+    Some(answer)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whenever_it_is_killed_no_damaged_answer_is_ever_served() {
+async fn whenever_it_is_killed_no_damaged_answer_is_served_and_none_that_was_removed() {
     let peer = knowing_peer().await;
     let mut gate = Gate::start(&config(&peer, "")).await;
-    let next = Arc::new(AtomicUsize::new(0));
-    let mut hits = 0;
-    for _ in 0..times() {
-        let mut tasks = load(&gate, &next).await;
+    let mut so_far = Arc::new(Asked::default());
+    let (mut hits, mut removals) = (0, 0);
+    for kill in 0..times() {
+        if kill > 0 && kill % KILLS_A_FILE == 0 {
+            eprintln!("{kill} kills, {hits} answers came back, {removals} removals held");
+            gate = Gate::start(&config(&peer, "")).await;
+            so_far = Arc::default();
+        }
+        let mut tasks = load(&gate, &so_far);
         tokio::time::sleep(Duration::from_millis(fastrand::u64(20..400))).await;
         gate.kill();
         while let Some(ended) = tasks.join_next().await {
@@ -65,13 +105,19 @@ async fn whenever_it_is_killed_no_damaged_answer_is_ever_served() {
         settled(&gate).await;
         let store = store(&gate).await;
         assert_eq!((&store["damaged"], &store["lost"]), (&0.into(), &0.into()));
-        let asked_by_now = next.load(Ordering::Relaxed);
+        let removed = std::mem::take(&mut *so_far.removed.lock());
+        removals += removed.len();
+        for question in removed {
+            assert_eq!(asked(&gate, &question).await, "MISS", "{question}");
+        }
+        let asked_by_now = so_far.next.load(Ordering::Relaxed);
         for _ in 0..20.min(asked_by_now) {
             let question = format!("question {}", fastrand::usize(..asked_by_now));
             hits += usize::from(asked(&gate, &question).await == "HIT");
         }
     }
-    assert!(hits > 0, "nothing ever came back");
+    eprintln!("{hits} answers came back, {removals} removals held");
+    assert!(hits > 0 && removals > 0, "{hits} {removals}");
 }
 
 /// What a store fills when it is looked at.
@@ -227,9 +273,14 @@ async fn seen(path: &Path) -> (HashMap<[u8; 32], Entry>, u64) {
 #[tokio::test]
 async fn whenever_it_is_killed_nothing_acknowledged_is_lost() {
     let folder = tempfile::tempdir().expect("a folder");
-    let path: PathBuf = folder.path().join("store");
+    let mut path = folder.path().join("store");
     let (mut from, mut gone, mut most) = (0, Vec::new(), 0);
-    for _ in 0..times() {
+    for kill in 0..times() {
+        if kill > 0 && kill % KILLS_A_FILE == 0 {
+            eprintln!("{kill} kills, {most} entries at most");
+            path = folder.path().join(format!("store-{kill}"));
+            (from, gone) = (0, Vec::new());
+        }
         let at = path.clone();
         let acknowledged = tokio::task::spawn_blocking(move || killed(&at, from))
             .await

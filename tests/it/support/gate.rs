@@ -226,11 +226,13 @@ fn run(config: &std::path::Path, folder: &std::path::Path) -> Command {
 }
 
 /// Gauges that are not about requests, and so are not zero at rest.
-const STANDING: [&str; 13] = [
+const STANDING: [&str; 15] = [
     "tollgate_peer_up",
     "tollgate_cache_entries",
     "tollgate_cache_bytes",
     "tollgate_cache_vectors",
+    "tollgate_cache_vectors_waiting",
+    "tollgate_cache_vectors_lost",
     "tollgate_cache_store_ready",
     "tollgate_cache_store_bytes",
     "tollgate_cache_store_waiting_bytes",
