@@ -2,7 +2,9 @@
 //!
 //! Searches and additions go on beside each other. What must not: growing, which moves what others read, and writing a
 //! vector into the place of a removed one, since a search might take one half for the old and the other for the new. Both
-//! have the graph for themselves, for a millisecond.
+//! have the graph for themselves, for a millisecond. A vector
+//! that is on its way in is counted before it is there, so nothing that goes through all of them may run beside additions:
+//! neither writing to a file nor exact search, nor `usearch`'s own sum of its memory, which is never asked for.
 
 use std::path::Path;
 
@@ -20,9 +22,19 @@ const FIRST: usize = 512;
 /// vectors.
 const CONNECTIVITY: usize = 16;
 const EXPANSION_ADD: usize = 128;
+
 const EXPANSION_SEARCH: usize = 96;
 
-pub(super) struct Graph(RwLock<Inner>);
+/// What a graph keeps for a vector beside it, in bytes: key, level and twice `CONNECTIVITY` neighbours of four bytes, as
+/// many again for the one in sixteen that stands on the next level, and its places in the tables of nodes, vectors and keys.
+const NODE_BYTES: usize = 10 + (4 + 8 * CONNECTIVITY) + 9 + 8 + 8 + 32;
+
+pub(super) struct Graph {
+    inner: RwLock<Inner>,
+    /// Shared by all who change it, taken alone by who must see it at rest while searches go on. Always before `inner`.
+    changes: RwLock<()>,
+    dimensions: usize,
+}
 
 struct Inner {
     index: Index,
@@ -56,29 +68,40 @@ impl Graph {
             free: 0,
         };
         inner.reserve(FIRST)?;
-        Ok(Self(RwLock::new(inner)))
+        Ok(Self::of(inner, dimensions))
+    }
+
+    fn of(inner: Inner, dimensions: usize) -> Self {
+        Self {
+            inner: RwLock::new(inner),
+            changes: RwLock::default(),
+            dimensions,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.read().index.size()
+        self.inner.read().index.size()
     }
 
+    /// Memory that its vectors and the places of removed ones take, in bytes, roughly.
     pub(super) fn bytes(&self) -> usize {
-        self.0.read().index.memory_usage()
+        let inner = self.inner.read();
+        (inner.index.size() + inner.free) * (self.dimensions * size_of::<u16>() + NODE_BYTES)
     }
 
     pub(super) fn contains(&self, number: u64) -> bool {
-        self.0.read().index.contains(number)
+        self.inner.read().index.contains(number)
     }
 
     pub(super) fn add(&self, number: u64, vector: &[f32]) -> Result<(), String> {
+        let _change = self.changes.read();
         {
-            let inner = self.0.read();
+            let inner = self.inner.read();
             if inner.free == 0 && inner.has_room() {
                 return inner.index.add(number, vector).map_err(said);
             }
         }
-        let mut inner = self.0.write();
+        let mut inner = self.inner.write();
         if inner.free > 0 {
             inner.free -= 1;
         } else if !inner.has_room() {
@@ -89,21 +112,28 @@ impl Graph {
     }
 
     pub(super) fn remove(&self, number: u64) -> Result<(), String> {
-        let mut inner = self.0.write();
+        let _change = self.changes.read();
+        let mut inner = self.inner.write();
         inner.free += inner.index.remove(number).map_err(said)?;
         Ok(())
     }
 
     /// Number and similarity of the nearest, nearest first.
     pub(super) fn nearest(&self, vector: &[f32], count: usize) -> Result<Vec<(u64, f32)>, String> {
-        let found = self.0.read().index.search(vector, count).map_err(said)?;
+        let found = self
+            .inner
+            .read()
+            .index
+            .search(vector, count)
+            .map_err(said)?;
         let similarities = found.distances.into_iter().map(|distance| 1.0 - distance);
         Ok(found.keys.into_iter().zip(similarities).collect())
     }
 
-    /// All that are at least this similar, in no order. Looks at each one.
+    /// All that are at least this similar, in no order. Looks at each one; additions and removals wait meanwhile.
     pub(super) fn within(&self, vector: &[f32], radius: f32) -> Result<Vec<(u64, f32)>, String> {
-        let inner = self.0.read();
+        let _at_rest = self.changes.write();
+        let inner = self.inner.read();
         let size = inner.index.size();
         let mut count = FIRST.min(size);
         loop {
@@ -121,7 +151,8 @@ impl Graph {
     /// Writes it to a file; additions and removals wait meanwhile, searches do not. How many places of removed vectors are
     /// in it.
     pub(super) fn save(&self, path: &Path) -> Result<usize, String> {
-        let inner = self.0.upgradable_read();
+        let _at_rest = self.changes.write();
+        let inner = self.inner.read();
         inner.index.save(&text(path)?).map_err(said)?;
         Ok(inner.free)
     }
@@ -138,7 +169,7 @@ impl Graph {
         let inner = Inner { index, free };
         let room = inner.index.size() + free + 2 * THREADS;
         inner.reserve(room.max(FIRST))?;
-        Ok(Self(RwLock::new(inner)))
+        Ok(Self::of(inner, dimensions))
     }
 }
 

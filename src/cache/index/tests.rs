@@ -141,6 +141,32 @@ fn a_graph_that_is_written_over_many_times_stays_within_its_bound_and_finds_what
 }
 
 #[test]
+fn whatever_is_asked_of_it_while_it_grows_does_no_harm() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = Index::new(10_000);
+    std::thread::scope(|scope| {
+        let adding = scope.spawn(|| {
+            for n in 0..3000 {
+                index.insert(key(0), key(n), &unit(n)).unwrap();
+            }
+        });
+        for round in 0.. {
+            let held = index.len();
+            assert!(index.bytes() >= held * 48 * 2);
+            let found = index.within(&unit(0), 0.9).unwrap();
+            assert!(held == 0 || found.contains_key(&key(0)));
+            if round % 16 == 0 {
+                index.save(folder.path(), &[1; 32]).unwrap();
+            }
+            if adding.is_finished() {
+                break;
+            }
+        }
+    });
+    assert_eq!(index.len(), 3000);
+}
+
+#[test]
 fn its_bytes_grow_with_what_it_holds_and_fall_to_nothing() {
     let index = Index::new(10_000);
     let mut last = 0;

@@ -13,12 +13,7 @@ impl Index {
     /// What `usearch` says when it cannot search.
     pub fn within(&self, vector: &[f32], radius: f32) -> Result<HashMap<[u8; 32], f32>, String> {
         let mut found = HashMap::new();
-        let classes: Vec<_> = {
-            let maps = self.maps.read();
-            let classes = maps.classes.values();
-            classes.map(|kept| Arc::clone(&kept.class)).collect()
-        };
-        for class in classes {
+        for class in self.all() {
             if class.dimensions() != vector.len() {
                 continue;
             }

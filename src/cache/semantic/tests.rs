@@ -87,6 +87,28 @@ async fn what_lies_within_a_radius_is_found_in_every_class() {
 }
 
 #[tokio::test]
+async fn what_comes_back_from_disk_waits_for_nothing_else_to_come() {
+    let semantic = Semantic::start(10_000).unwrap();
+    for n in 0..600 {
+        let vector = Vector {
+            id: 0,
+            class: [0; 32],
+            model: [3; 32],
+            packed: pack(&random(n)),
+        };
+        assert!(semantic.fill(key(n), vector).is_none());
+    }
+    let settled = async {
+        while semantic.stats().waiting > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let settled = tokio::time::timeout(Duration::from_secs(60), settled).await;
+    assert!(settled.is_ok(), "{:?}", semantic.stats());
+    assert_eq!(semantic.stats().vectors, 600);
+}
+
+#[tokio::test]
 async fn what_was_kept_comes_back_and_the_rest_is_filled_in() {
     let folder = tempfile::tempdir().unwrap();
     let model = [3; 32];

@@ -104,7 +104,14 @@ pub(super) fn fillers(
                 if let Err(error) = index.insert(vector.class, exact, &unpacked) {
                     counts.failed("filling", &error);
                 }
-                counts.filling.fetch_sub(1, Ordering::Relaxed);
+                let last = counts.filling.fetch_sub(1, Ordering::Relaxed) == 1;
+                // The first ones of a class went into its list, and nobody else may come by for long.
+                if last
+                    && index.is_due()
+                    && let Err(error) = index.settle()
+                {
+                    counts.failed("moving vectors", &error);
+                }
             }
         };
         thread::Builder::new()
