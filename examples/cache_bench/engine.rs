@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 use tollgate::cache::{
     Answer, Cache, Directives, EmbedState, Embedder, Identity, KeyParts, NewEntry, Origin,
-    SemanticOutcome,
+    SemanticOutcome, Stats, index::NEIGHBOURS,
 };
 use tollgate::config::{self, model};
 use tollgate::llm::{Endpoint, RequestView};
@@ -18,22 +18,29 @@ use tollgate::llm::{Endpoint, RequestView};
 use crate::Args;
 use crate::corpus::{Cloud, Corpus, dot};
 use crate::figures::{Times, load, resident};
+use crate::held::Held;
 
 /// Real questions around whose vectors the others lie.
 const CENTERS: usize = 2000;
 /// Searches that are compared with exact search; half near what is held, half real questions that are not held.
 const SEARCHES: usize = 200;
-/// Neighbours compared in each.
-const NEAREST: usize = 8;
-/// Entries put before it is seen whether the index has them all.
+/// Entries put before it is seen how far the index and the disk are.
 const STEP: usize = 512;
+/// Vectors that may wait for their place in the index, and bytes for the disk, before the next ones are put.
+const MOST_WAITING: (usize, u64) = (512, 16 << 20);
 
 type Failed = Box<dyn Error>;
 
 /// A cache as the configuration makes one, large enough for everything.
-fn settings(semantic: &str) -> Result<model::Cache, Failed> {
+fn settings(semantic: &str, path: Option<&Path>) -> Result<model::Cache, Failed> {
+    let store = path.map_or(String::new(), |path| {
+        format!(
+            "\n    store: {{ path: {}, max_bytes: 64GiB }}",
+            path.display()
+        )
+    });
     let text = format!(
-        "listen: [{{ address: 127.0.0.1:8080 }}]\ncaches:\n  answers:\n    scope: global\n    ttl: 24h\n    exact: {{ max_bytes: 64GiB }}\n    semantic: {semantic}\npools:\n  chat: {{ peers: [{{ address: 127.0.0.1:1 }}] }}\nroutes:\n  - {{ pool: chat, cache: answers }}\n"
+        "listen: [{{ address: 127.0.0.1:8080 }}]\ncaches:\n  answers:\n    scope: global\n    ttl: 24h\n    exact: {{ max_bytes: 64GiB }}\n    semantic: {semantic}{store}\npools:\n  chat: {{ peers: [{{ address: 127.0.0.1:1 }}] }}\nroutes:\n  - {{ pool: chat, cache: answers }}\n"
     );
     let config = config::parse(&text, Path::new(""))?.config;
     config
@@ -128,7 +135,7 @@ pub(crate) fn exact(args: &Args, corpus: &Corpus) -> Result<(), Failed> {
     println!("| --- | --- | --- | --- |");
     for &entries in &args.entries {
         let before = resident();
-        let cache = Cache::new(&settings("off")?, None)?;
+        let cache = Cache::new(&settings("off", None)?, None)?;
         for n in 0..entries {
             put(&cache, &identity(&body(&question(corpus, n)))?, None);
         }
@@ -145,61 +152,34 @@ pub(crate) fn exact(args: &Args, corpus: &Corpus) -> Result<(), Failed> {
 }
 
 /// Exact and semantic lookups, memory and recall.
-pub(crate) fn run(args: &Args, corpus: &Corpus) -> Result<(), Failed> {
-    let runtime = Runtime::new()?;
-    let semantic = format!(
-        "{{ threshold: 0.9, max_entries: 10000000, deadline: 60s, embedder: {{ model: bench, path: {}, cache: 0 }} }}",
-        args.model.canonicalize()?.display()
-    );
-    let settings = settings(&semantic)?;
-    let embedder = settings
-        .semantic
-        .as_ref()
-        .map(|semantic| &semantic.embedder);
-    let embedder = Arc::new(Embedder::start(embedder.ok_or("no embedder")?)?);
-    while embedder.state() == EmbedState::Loading {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    if let EmbedState::Failed(why) = embedder.state() {
-        return Err(why.into());
-    }
-    let embed = |texts: &[String]| -> Result<Vec<Arc<[f32]>>, Failed> {
-        let each = texts.iter().map(|text| {
-            let deadline = Instant::now() + Duration::from_secs(60);
-            let vector = runtime.block_on(embedder.embed(text, deadline));
-            vector.map_err(|failure| format!("{failure:?}").into())
-        });
-        each.collect()
-    };
-    let real = corpus.some(CENTERS + SEARCHES);
-    let (centers, others) = real.split_at(CENTERS);
-    let cloud = Cloud::around(embed(centers)?);
-    let unknown = embed(others)?;
-
+pub(crate) fn run(args: &Args, corpus: &Corpus, held: &Held) -> Result<(), Failed> {
+    let engine = Engine::start(args, corpus)?;
     println!(
-        "| entries | exact: body to answer, p50 / p99 | exact: lookup alone | semantic, 10 words | semantic, 60 words | of that the search | recall of {NEAREST} nearest | memory an entry | of that the index | filled in | load |"
+        "| entries | exact: body to answer, p50 / p99 | exact: lookup alone | semantic, 10 words | semantic, 60 words | of that the search | recall of {NEIGHBOURS} nearest | memory an entry | of that the index | answers back after | vectors back after | load |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for &entries in &args.entries {
+        held.fill(entries)?;
         let before = resident();
-        let cache = Cache::new(&settings, Some(Arc::clone(&embedder)))?;
         let began = Instant::now();
-        let class = fill(&cache, corpus, &cloud, entries)?;
-        let filled = began.elapsed();
-        let held = resident().saturating_sub(before) / entries as u64;
+        let cache = engine.open(&held.path(entries))?;
+        let [answers, vectors] = back(&cache, entries, began)?;
+        let memory = resident().saturating_sub(before) / entries as u64;
         let of_index = cache.stats().index.map_or(0, |index| index.bytes) / entries;
         let (mut whole, mut alone) = exact_times(&cache, corpus, entries, args.lookups)?;
-        let semantic = |words| semantic_times(&runtime, &cache, corpus, words, args.lookups);
-        let (mut ten, mut sixty) = (semantic(10)?, semantic(60)?);
-        let (mut search, recall) = recall(&runtime, &cache, &class, &cloud, &unknown, entries)?;
+        let class = identity(&body("any"))?;
+        let mut ten = engine.semantic_times(&cache, corpus, 10, args.lookups)?;
+        let mut sixty = engine.semantic_times(&cache, corpus, 60, args.lookups)?;
+        let (mut search, recall) = engine.recall(&cache, &class, entries)?;
         println!(
-            "| {entries} | {} | {} | {} | {} | {} | {recall:.4} | {held} B | {of_index} B | {:.0} s | {} |",
+            "| {entries} | {} | {} | {} | {} | {} | {recall:.4} | {memory} B | {of_index} B | {:.1} s | {:.1} s | {} |",
             whole.text(),
             alone.text(),
             ten.text(),
             sixty.text(),
             search.text(),
-            filled.as_secs_f64(),
+            answers.as_secs_f64(),
+            vectors.as_secs_f64(),
             load()
         );
     }
@@ -207,97 +187,196 @@ pub(crate) fn run(args: &Args, corpus: &Corpus) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Fills a cache and waits until its index has everything. Returns an identity of the class that all entries are in.
-fn fill(cache: &Cache, corpus: &Corpus, cloud: &Cloud, entries: usize) -> Result<Identity, Failed> {
-    let indexed = || {
-        cache
-            .stats()
-            .index
-            .map_or((0, 0), |index| (index.vectors, index.lost))
-    };
+/// Fills the file of a cache and ends when everything is in it, the graph too.
+pub(crate) fn fill(
+    args: &Args,
+    corpus: &Corpus,
+    path: &Path,
+    entries: usize,
+) -> Result<(), Failed> {
+    let engine = Engine::start(args, corpus)?;
+    let cache = engine.open(path)?;
     for n in 0..entries {
         let identity = identity(&body(&question(corpus, n)))?;
-        put(cache, &identity, Some(cloud.vector(n).into()));
-        if (n + 1) % STEP == 0 || n + 1 == entries {
-            while indexed().0 <= n {
-                if indexed().1 > 0 {
-                    return Err("the index lost a vector".into());
-                }
-                std::thread::sleep(Duration::from_millis(1));
+        put(&cache, &identity, Some(engine.cloud.vector(n).into()));
+        if n % STEP == 0 {
+            wait(&cache, |stats| {
+                let store = stats.store.as_ref().map_or(0, |store| store.waiting_bytes);
+                let index = stats.index.map_or(0, |index| index.waiting);
+                index <= MOST_WAITING.0 && store <= MOST_WAITING.1
+            })?;
+        }
+    }
+    wait(&cache, |stats| {
+        let written = stats
+            .store
+            .as_ref()
+            .is_some_and(|store| store.waiting_bytes == 0);
+        written && stats.index.is_some_and(|index| index.waiting == 0)
+    })?;
+    cache.close_store(Duration::from_secs(600));
+    Ok(())
+}
+
+/// Times from `began` until all answers, and all vectors, of a file can be found.
+fn back(cache: &Cache, entries: usize, began: Instant) -> Result<[Duration; 2], Failed> {
+    wait(cache, |stats| {
+        stats
+            .store
+            .as_ref()
+            .is_some_and(|store| store.filled >= entries as u64)
+    })?;
+    let answers = began.elapsed();
+    wait(cache, |stats| {
+        let index = stats.index.unwrap_or_default();
+        index.vectors >= entries && index.waiting == 0
+    })?;
+    Ok([answers, began.elapsed()])
+}
+
+/// Waits until the cache is that far. Something lost or damaged on the way is a failure.
+fn wait(cache: &Cache, far: impl Fn(&Stats) -> bool) -> Result<(), Failed> {
+    loop {
+        let stats = cache.stats();
+        let lost = stats.index.map_or(0, |index| index.lost + index.errors);
+        let store = stats.store.as_ref();
+        let damaged = store.map_or(0, |store| store.lost + store.damaged);
+        if lost + damaged > 0 {
+            return Err(
+                format!("the index lost {lost} vectors, the file {damaged} records").into(),
+            );
+        }
+        if far(&stats) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// What caches need to be filled and asked by meaning.
+struct Engine {
+    runtime: Runtime,
+    semantic: String,
+    embedder: Arc<Embedder>,
+    cloud: Cloud,
+    /// Vectors of real questions that are not held.
+    unknown: Vec<Arc<[f32]>>,
+}
+
+impl Engine {
+    fn start(args: &Args, corpus: &Corpus) -> Result<Self, Failed> {
+        let runtime = Runtime::new()?;
+        let semantic = format!(
+            "{{ threshold: 0.9, max_entries: 10000000, deadline: 60s, embedder: {{ model: bench, path: {}, cache: 0 }} }}",
+            args.model.canonicalize()?.display()
+        );
+        let settings = settings(&semantic, None)?;
+        let embedder = settings
+            .semantic
+            .as_ref()
+            .map(|semantic| &semantic.embedder);
+        let embedder = Arc::new(Embedder::start(embedder.ok_or("no embedder")?)?);
+        while embedder.state() == EmbedState::Loading {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        if let EmbedState::Failed(why) = embedder.state() {
+            return Err(why.into());
+        }
+        let embed = |texts: &[String]| -> Result<Vec<Arc<[f32]>>, Failed> {
+            let each = texts.iter().map(|text| {
+                let deadline = Instant::now() + Duration::from_secs(60);
+                let vector = runtime.block_on(embedder.embed(text, deadline));
+                vector.map_err(|failure| format!("{failure:?}").into())
+            });
+            each.collect()
+        };
+        let (centers, others) = corpus.some(CENTERS + SEARCHES).split_at(CENTERS);
+        let (cloud, unknown) = (Cloud::around(embed(centers)?), embed(others)?);
+        Ok(Self {
+            runtime,
+            semantic,
+            embedder,
+            cloud,
+            unknown,
+        })
+    }
+
+    fn open(&self, path: &Path) -> Result<Cache, Failed> {
+        let settings = settings(&self.semantic, Some(path))?;
+        Ok(Cache::new(&settings, Some(Arc::clone(&self.embedder)))?)
+    }
+
+    /// Lookups by meaning of prompts that were never asked: embedded, searched, decided.
+    fn semantic_times(
+        &self,
+        cache: &Cache,
+        corpus: &Corpus,
+        words: usize,
+        lookups: usize,
+    ) -> Result<Times, Failed> {
+        let mut times = Times::default();
+        let directives = Directives::default();
+        for n in 0..lookups {
+            let identity = identity(&body(&corpus.prompt(n + CENTERS, words)))?;
+            let began = Instant::now();
+            let outcome = self
+                .runtime
+                .block_on(cache.get_semantic(&identity, &directives, began));
+            let time = began.elapsed();
+            if let SemanticOutcome::Skipped { reason, .. } = outcome {
+                return Err(format!("a lookup was skipped: {}", reason.name()).into());
+            }
+            if n >= lookups / 10 {
+                times.push(time);
             }
         }
+        Ok(times)
     }
-    identity(&body("any"))
-}
 
-/// Lookups by meaning of prompts that were never asked: embedded, searched, decided.
-fn semantic_times(
-    runtime: &Runtime,
-    cache: &Cache,
-    corpus: &Corpus,
-    words: usize,
-    lookups: usize,
-) -> Result<Times, Failed> {
-    let mut times = Times::default();
-    let directives = Directives::default();
-    for n in 0..lookups {
-        let identity = identity(&body(&corpus.prompt(n + CENTERS, words)))?;
-        let began = Instant::now();
-        let outcome = runtime.block_on(cache.get_semantic(&identity, &directives, began));
-        let time = began.elapsed();
-        if let SemanticOutcome::Skipped { reason, .. } = outcome {
-            return Err(format!("a lookup was skipped: {}", reason.name()).into());
+    /// The share of the nearest that the index finds, and the time of its searches.
+    fn recall(
+        &self,
+        cache: &Cache,
+        class: &Identity,
+        entries: usize,
+    ) -> Result<(Times, f64), Failed> {
+        let half = SEARCHES / 2;
+        let near = (0..half).map(|n| self.cloud.near(n * (entries / half).max(1)).into());
+        let searched: Vec<Arc<[f32]>> = near
+            .chain(self.unknown.iter().take(half).cloned())
+            .collect();
+        let truth = nearest(&self.cloud, &searched, entries);
+        let mut times = Times::default();
+        let mut found = 0;
+        for (vector, truth) in searched.iter().zip(&truth) {
+            let began = Instant::now();
+            let deadline = began + Duration::from_secs(60);
+            let near = self
+                .runtime
+                .block_on(cache.neighbours(class, Arc::clone(vector), deadline));
+            times.push(began.elapsed());
+            let near = near.map_err(|failure| format!("{failure:?}"))?;
+            let least = truth.last().copied().unwrap_or(1.0);
+            // By similarity, since of two that are equally near either will do; stored vectors are rounded.
+            let right = near.iter().filter(|near| near.similarity >= least - 1e-3);
+            found += right.count();
         }
-        if n >= lookups / 10 {
-            times.push(time);
-        }
+        let wanted = searched.len() * NEIGHBOURS.min(entries);
+        Ok((times, found as f64 / wanted as f64))
     }
-    Ok(times)
-}
-
-/// The share of the nearest that the index finds, and the time of its searches.
-fn recall(
-    runtime: &Runtime,
-    cache: &Cache,
-    class: &Identity,
-    cloud: &Cloud,
-    unknown: &[Arc<[f32]>],
-    entries: usize,
-) -> Result<(Times, f64), Failed> {
-    let half = SEARCHES / 2;
-    let near = (0..half).map(|n| cloud.near(n * (entries / half).max(1)).into());
-    let searched: Vec<Arc<[f32]>> = near.chain(unknown.iter().take(half).cloned()).collect();
-    let truth = nearest(cloud, &searched, entries);
-    let mut times = Times::default();
-    let mut found = 0;
-    for (vector, truth) in searched.iter().zip(&truth) {
-        let began = Instant::now();
-        let deadline = began + Duration::from_secs(60);
-        let near = runtime.block_on(cache.neighbours(class, Arc::clone(vector), deadline));
-        times.push(began.elapsed());
-        let near = near.map_err(|failure| format!("{failure:?}"))?;
-        let least = truth.last().copied().unwrap_or(1.0);
-        // By similarity, since of two that are equally near either will do; stored vectors are rounded.
-        found += near
-            .iter()
-            .filter(|near| near.similarity >= least - 1e-3)
-            .count();
-    }
-    let wanted = searched.len() * NEAREST.min(entries);
-    Ok((times, found as f64 / wanted as f64))
 }
 
 /// Similarities of the nearest, nearest first, by looking at every vector.
 fn nearest(cloud: &Cloud, searched: &[Arc<[f32]>], entries: usize) -> Vec<Vec<f32>> {
-    let mut best = vec![Vec::with_capacity(NEAREST + 1); searched.len()];
+    let mut best = vec![Vec::with_capacity(NEIGHBOURS + 1); searched.len()];
     for n in 0..entries {
         let vector = cloud.vector(n);
         for (searched, best) in searched.iter().zip(&mut best) {
             let similarity = dot(searched, &vector);
-            if best.len() < NEAREST || best.last().is_some_and(|least| similarity > *least) {
+            if best.len() < NEIGHBOURS || best.last().is_some_and(|least| similarity > *least) {
                 let at = best.partition_point(|other| *other > similarity);
                 best.insert(at, similarity);
-                best.truncate(NEAREST);
+                best.truncate(NEIGHBOURS);
             }
         }
     }

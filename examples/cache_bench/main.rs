@@ -4,6 +4,8 @@
 mod corpus;
 mod engine;
 mod figures;
+mod held;
+mod restart;
 mod wire;
 
 use std::error::Error;
@@ -12,6 +14,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use corpus::Corpus;
+use held::Held;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -34,6 +37,12 @@ struct Args {
     /// Lookups of each kind that are timed.
     #[arg(long, default_value_t = 1000)]
     lookups: usize,
+    /// Folder where the filled caches are kept, and found again the next time; left out, they are made anew.
+    #[arg(long)]
+    keep: Option<PathBuf>,
+    /// Only make this file, of the last number of entries.
+    #[arg(long, hide = true)]
+    fill: Option<PathBuf>,
     /// Leave the lookups by meaning out.
     #[arg(long)]
     exact_only: bool,
@@ -42,14 +51,22 @@ struct Args {
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
     let corpus = Corpus::read(&args.data)?;
+    if let (Some(path), Some(entries)) = (&args.fill, args.entries.last()) {
+        return engine::fill(&args, &corpus, path, *entries);
+    }
     println!("{} real questions.\n", corpus.len());
+    let held = Held::at(args.keep.as_deref())?;
     if args.exact_only {
         engine::exact(&args, &corpus)?;
     } else {
-        engine::run(&args, &corpus)?;
+        engine::run(&args, &corpus, &held)?;
     }
-    match &args.binary {
-        Some(binary) => wire::run(&args, binary, &corpus),
-        None => Ok(()),
+    let Some(binary) = &args.binary else {
+        return Ok(());
+    };
+    wire::run(&args, binary, &corpus)?;
+    if args.exact_only {
+        return Ok(());
     }
+    restart::run(&args, binary, &held)
 }

@@ -25,10 +25,10 @@ const FILLERS: usize = 32;
 /// Most entries that lookups by meaning are timed with: each has to be embedded.
 const MOST_SEMANTIC: usize = 1000;
 
-type Failed = Box<dyn Error>;
+pub(crate) type Failed = Box<dyn Error>;
 
 /// A running Tollgate, which ends with the measurement.
-struct Gate(Child);
+pub(crate) struct Gate(Child);
 
 impl Drop for Gate {
     fn drop(&mut self) {
@@ -144,7 +144,7 @@ async fn semantic(
 }
 
 /// A peer that answers every chat at once.
-async fn peer() -> Result<SocketAddr, Failed> {
+pub(crate) async fn peer() -> Result<SocketAddr, Failed> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
     let body = json!({ "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m", "choices": [
@@ -180,10 +180,39 @@ async fn start(
     peer: SocketAddr,
     semantic: &str,
 ) -> Result<(Gate, SocketAddr), Failed> {
-    let free = || -> Result<SocketAddr, Failed> {
-        Ok(std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+    let [address, admin] = [free()?, free()?];
+    let gate = launch(binary, folder, peer, semantic, [address, admin])?;
+    let ready = match semantic {
+        "off" => "tollgate_config_generation 1",
+        _ => "tollgate_embedder_ready{cache=\"answers\"} 1",
     };
-    let (address, admin) = (free()?, free()?);
+    let until = Instant::now() + Duration::from_secs(60);
+    while !fetch(admin, "/metrics")
+        .await
+        .unwrap_or_default()
+        .contains(ready)
+    {
+        if Instant::now() > until {
+            let log = fs::read_to_string(folder.join("log"))?;
+            return Err(format!("tollgate does not serve: {log}").into());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok((gate, address))
+}
+
+pub(crate) fn free() -> Result<SocketAddr, Failed> {
+    Ok(std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+/// Starts the program before `peer`. `semantic` and what follows it stands in the configuration of its cache.
+pub(crate) fn launch(
+    binary: &Path,
+    folder: &Path,
+    peer: SocketAddr,
+    semantic: &str,
+    [address, admin]: [SocketAddr; 2],
+) -> Result<Gate, Failed> {
     let config = folder.join("tollgate.yaml");
     let text = format!(
         "listen: [{{ address: \"{address}\" }}]\nadmin: {{ address: \"{admin}\" }}\naccess_log: off\npools:\n  chat: {{ health: off, peers: [{{ address: \"{peer}\" }}] }}\nroutes:\n  - {{ match: {{ path: /v1/* }}, pool: chat, cache: answers }}\ncaches:\n  answers: {{ exact: {{ max_bytes: 16GiB }}, semantic: {semantic} }}\n"
@@ -196,31 +225,18 @@ async fn start(
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log);
-    let gate = Gate(command.spawn()?);
-    let ready = match semantic {
-        "off" => "tollgate_config_generation 1",
-        _ => "tollgate_embedder_ready{cache=\"answers\"} 1",
-    };
-    let until = Instant::now() + Duration::from_secs(60);
-    while !scrape(admin).await.unwrap_or_default().contains(ready) {
-        if Instant::now() > until {
-            let log = fs::read_to_string(folder.join("log"))?;
-            return Err(format!("tollgate does not serve: {log}").into());
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    Ok((gate, address))
+    Ok(Gate(command.spawn()?))
 }
 
-async fn scrape(admin: SocketAddr) -> Result<String, Failed> {
+pub(crate) async fn fetch(admin: SocketAddr, path: &str) -> Result<String, Failed> {
     let mut client = connect(admin).await?;
-    let request = Request::get("/metrics").header("host", "bench");
+    let request = Request::get(path).header("host", "bench");
     let answer = client.send_request(request.body(Full::default())?).await?;
     let body = answer.into_body().collect().await?.to_bytes();
     Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
-async fn connect(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>, Failed> {
+pub(crate) async fn connect(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>, Failed> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let (client, connection) = http1::handshake(TokioIo::new(stream)).await?;
@@ -229,7 +245,7 @@ async fn connect(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>, Failed
 }
 
 /// One question: the time until its answer is whole, and what the cache said.
-async fn ask(
+pub(crate) async fn ask(
     client: &mut SendRequest<Full<Bytes>>,
     text: &str,
     header: Option<(&str, &str)>,

@@ -139,6 +139,12 @@ impl Index {
         self.len() == 0
     }
 
+    /// Whether a request has a vector.
+    #[must_use]
+    pub fn holds(&self, exact: &[u8; 32]) -> bool {
+        self.maps.read().numbers.contains_key(exact)
+    }
+
     /// Classes that have vectors.
     #[must_use]
     pub fn classes(&self) -> usize {
@@ -255,7 +261,8 @@ impl Index {
         !due.lists.is_empty() || !due.dead.is_empty()
     }
 
-    /// Moves into the graphs what waits in lists, and out of them what was removed. Takes about a millisecond for each.
+    /// Moves into the graphs what waits in lists, and out of them what was removed. Takes about a millisecond for each. For
+    /// one thread, the one that also saves: what another is still about to take out would be saved.
     ///
     /// # Errors
     /// What `usearch` says; the other classes are settled all the same.

@@ -107,10 +107,10 @@ impl Semantic {
         let counts = Arc::new(Counts::default());
         let (orders, inbox) = mpsc::channel(ORDERS);
         threads::searchers(&index, &counts, inbox)?;
-        let (fills, inbox) = mpsc::channel(FILLS);
-        threads::fillers(&index, &counts, inbox)?;
         let (chores, inbox) = chores::sync_channel(1);
         threads::settler(&index, &counts, inbox)?;
+        let (fills, inbox) = mpsc::channel(FILLS);
+        threads::fillers(&index, &counts, &chores, inbox)?;
         Ok(Self {
             index,
             orders,
@@ -194,6 +194,10 @@ impl Semantic {
     /// Has the vector of an entry that was stored before added, soon; gives it back if too many wait already.
     #[must_use]
     pub fn fill(&self, exact: [u8; 32], vector: Vector) -> Option<Vector> {
+        // What was stored since the start is read back too.
+        if self.index.holds(&exact) {
+            return None;
+        }
         if self
             .index
             .adopt(&mut self.saved.lock(), vector.class, exact)

@@ -21,6 +21,9 @@ use super::{Class, Index, Kept};
 
 const MAGIC: &[u8; 8] = b"tgindex1";
 
+/// In place of the key of a request: this one was removed, and is still in the graph. No request has it, since keys are hashes.
+const REMOVED: [u8; 32] = [0xff; 32];
+
 /// Smaller graphs are built anew in less time than it takes to read many files.
 const WORTH_IT: usize = 1024;
 
@@ -81,6 +84,9 @@ impl Index {
         // What was asked can be guessed from vectors.
         make.recursive(true).mode(0o700).create(folder)?;
         let mut items = self.items_of(&graphs);
+        for (class, number) in self.removed_of(&graphs) {
+            items.entry(class).or_default().push((number, REMOVED));
+        }
         let mut names = HashSet::new();
         let mut saved = 0;
         for (class, (dimensions, graph)) in graphs {
@@ -143,6 +149,20 @@ impl Index {
         }
     }
 
+    /// Those that left since the last [`Index::settle`].
+    fn removed_of(&self, graphs: &HashMap<[u8; 32], (usize, Arc<Graph>)>) -> Vec<([u8; 32], u64)> {
+        let of = graphs
+            .iter()
+            .map(|(class, (_, graph))| (Arc::as_ptr(graph), *class));
+        let of: HashMap<_, _> = of.collect();
+        let due = self.due.lock();
+        let removed = due.dead.iter().filter_map(|(class, number)| {
+            let graph = class.graph().filter(|graph| graph.contains(*number))?;
+            Some((*of.get(&Arc::as_ptr(&graph))?, *number))
+        });
+        removed.collect()
+    }
+
     /// Reads the graphs that were kept of this model. Their vectors are not found before they are adopted.
     #[must_use]
     pub fn load(&self, folder: &Path, model: &[u8; 32]) -> Saved {
@@ -157,7 +177,7 @@ impl Index {
             }
             match self.load_one(&path, model) {
                 Ok(keys) => {
-                    let items = keys.items.into_iter();
+                    let items = keys.items.into_iter().filter(|(_, key)| *key != REMOVED);
                     let items = items.map(|(number, exact)| (exact, (keys.class, number)));
                     saved.waiting.extend(items);
                 }
@@ -190,6 +210,11 @@ impl Index {
         if kept.class.dimensions() != keys.dimensions || !kept.class.take(graph) {
             return Err(io::Error::other("its class has a graph already"));
         }
+        let class = Arc::clone(&kept.class);
+        drop(maps);
+        let removed = keys.items.iter().filter(|(_, key)| *key == REMOVED);
+        let removed = removed.map(|(number, _)| (Arc::clone(&class), *number));
+        self.due.lock().dead.extend(removed);
         Ok(keys)
     }
 

@@ -296,6 +296,40 @@ fn many_threads_fill_search_and_remove_at_once() {
     assert_eq!(held, index.len());
 }
 
+/// As when a request is answered while its entry of before is read back.
+#[test]
+fn what_comes_from_two_sides_at_once_is_in_its_graph_once() {
+    for round in 0..4 {
+        let index = Index::new(100_000);
+        let count = 1200;
+        std::thread::scope(|scope| {
+            let adding = scope.spawn(|| {
+                for n in 0..count {
+                    while !index.add(key(0), key(n), &unit(n)).unwrap() {
+                        std::thread::yield_now();
+                    }
+                }
+            });
+            for side in 0..2 {
+                let index = &index;
+                scope.spawn(move || {
+                    for n in (side..count).step_by(2) {
+                        index.insert(key(0), key(n), &unit(n)).unwrap();
+                    }
+                });
+            }
+            while !adding.is_finished() {
+                index.settle().unwrap();
+            }
+        });
+        index.settle().unwrap();
+        let maps = index.maps.read();
+        let held: usize = maps.classes.values().map(|kept| kept.class.len()).sum();
+        assert_eq!(held, count, "round {round}");
+        assert_eq!(maps.items.len(), count);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -1,7 +1,6 @@
 //! Everything within a radius, for who purges by meaning: no class is left out, and none is overlooked.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use super::Index;
 

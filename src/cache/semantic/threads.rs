@@ -91,11 +91,13 @@ pub(super) fn carry_out(index: &Index, counts: &Counts, order: Order) {
 pub(super) fn fillers(
     index: &Arc<Index>,
     counts: &Arc<Counts>,
+    chores: &chores::SyncSender<Chore>,
     inbox: mpsc::Receiver<Fill>,
 ) -> std::io::Result<()> {
     let inbox = Arc::new(Mutex::new(inbox));
     for n in 0..cores(FILLERS) {
         let (index, counts, inbox) = (Arc::clone(index), Arc::clone(counts), Arc::clone(&inbox));
+        let chores = chores.clone();
         let fill = move || {
             // On Linux this is the thread's own. Without it filling only takes more of the processor.
             let _ = rustix::process::setpriority_process(None, NICE);
@@ -106,11 +108,8 @@ pub(super) fn fillers(
                 }
                 let last = counts.filling.fetch_sub(1, Ordering::Relaxed) == 1;
                 // The first ones of a class went into its list, and nobody else may come by for long.
-                if last
-                    && index.is_due()
-                    && let Err(error) = index.settle()
-                {
-                    counts.failed("moving vectors", &error);
+                if last && index.is_due() {
+                    drop(chores.try_send(Chore::Settle));
                 }
             }
         };

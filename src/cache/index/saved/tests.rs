@@ -25,6 +25,26 @@ fn found(index: &Index, class: usize, n: usize) -> Option<Neighbour> {
 }
 
 #[test]
+fn what_was_removed_but_still_in_its_graph_takes_no_ones_place_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let before = full();
+    for n in 0..500 {
+        before.forget(&key(n));
+    }
+    before.save(folder.path(), &MODEL).unwrap();
+    let index = next(100_000);
+    let mut saved = index.load(folder.path(), &MODEL);
+    for n in 500..3 * WORTH_IT {
+        assert!(index.adopt(&mut saved, key(n % 2), key(n)));
+    }
+    index.release(saved);
+    index.settle().unwrap();
+    let maps = index.maps.read();
+    let held: usize = maps.classes.values().map(|kept| kept.class.len()).sum();
+    assert_eq!(held, 3 * WORTH_IT - 500);
+}
+
+#[test]
 fn what_was_kept_is_found_again_once_it_is_adopted_and_only_then() {
     let folder = tempfile::tempdir().unwrap();
     let before = full();
