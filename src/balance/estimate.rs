@@ -6,7 +6,6 @@
 mod outputs;
 mod prompts;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
@@ -14,6 +13,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+use crate::util::hash::Map;
 use outputs::Outputs;
 use prompts::Prompts;
 
@@ -23,7 +23,7 @@ pub const MAX_MODELS: usize = 256;
 /// What was learnt, shared by all threads and kept over reloads.
 #[derive(Debug, Default)]
 pub struct Estimator {
-    models: ArcSwap<HashMap<Box<str>, Arc<Model>>>,
+    models: ArcSwap<Map<Box<str>, Arc<Model>>>,
     /// All models together: what a model not heard of yet is taken for.
     all: Model,
     /// Held while a model is added.
@@ -107,7 +107,7 @@ impl Estimator {
         if let Some(known) = models.get(model) {
             return Arc::clone(known);
         }
-        let mut more = HashMap::clone(&models);
+        let mut more = Map::clone(&models);
         if more.len() >= MAX_MODELS {
             let oldest = more
                 .iter()

@@ -63,6 +63,8 @@ impl Origin {
 pub struct Entry {
     /// 128 random bits in hex: what `X-Cache-Key` shows and feedback refers to.
     pub id: String,
+    /// The same as a number.
+    pub(super) number: u128,
     /// When it was stored.
     pub stored_at: Instant,
     /// How long it may be served.
@@ -91,10 +93,12 @@ impl Entry {
         now: Instant,
     ) -> Self {
         let body = Bytes::copy_from_slice(&answer.body);
+        let number = fastrand::u128(..);
         let mut id = String::with_capacity(32);
-        hex::push(fastrand::u128(..), 32, &mut id);
+        hex::push(number, 32, &mut id);
         Self {
             id,
+            number,
             stored_at: now,
             ttl,
             exact: identity.exact,
@@ -105,10 +109,10 @@ impl Entry {
         }
     }
 
-    /// Its id as a number; `None` when it is none of ours.
+    /// Its id as a number.
     #[must_use]
-    pub fn number(&self) -> Option<u128> {
-        number(&self.id)
+    pub fn number(&self) -> u128 {
+        self.number
     }
 
     /// Memory that it takes, in bytes.
@@ -141,6 +145,12 @@ impl Entry {
     #[must_use]
     pub fn stale_for(&self, now: Instant) -> Option<Duration> {
         self.age(now).checked_sub(self.ttl)
+    }
+
+    /// When its life is over; `None` where that is beyond all time.
+    #[must_use]
+    pub fn ends(&self) -> Option<Instant> {
+        self.stored_at.checked_add(self.ttl)
     }
 
     /// Whether nobody can make use of it any more.

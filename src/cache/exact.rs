@@ -20,7 +20,7 @@ use foldhash::quality::RandomState;
 use parking_lot::RwLock;
 
 use super::entry::{Entry, number};
-use shard::Shard;
+use shard::{Key, Shard};
 use value::Clock;
 
 /// A shard for each so many bytes of the bound, so that a small cache is sampled as a whole.
@@ -300,7 +300,7 @@ impl Exact {
     }
 
     fn shard(&self, exact: &[u8; 32]) -> &RwLock<Shard> {
-        &self.shards[self.place(exact)]
+        &self.shards[self.place(&Key::of(exact))]
     }
 
     fn ids_of(&self, number: u128) -> &RwLock<Ids> {
@@ -316,16 +316,14 @@ impl Exact {
     }
 
     fn name(&self, entry: &Entry) {
-        if let Some(number) = entry.number() {
-            self.ids_of(number).write().insert(number, entry.exact);
-        }
+        let number = entry.number();
+        self.ids_of(number).write().insert(number, entry.exact);
     }
 
     /// An entry is gone from its shard, which is still held.
     fn forget(&self, gone: &Entry) {
-        if let Some(number) = gone.number() {
-            self.ids_of(number).write().remove(&number);
-        }
+        let number = gone.number();
+        self.ids_of(number).write().remove(&number);
         self.bytes
             .fetch_sub(gone.weight_bytes() as u64, Ordering::Relaxed);
         self.entries.fetch_sub(1, Ordering::Relaxed);

@@ -116,7 +116,7 @@ impl Sink for Filler {
         let mut rest = vectors.into_iter();
         for (exact, vector) in rest.by_ref() {
             let entry = self.exact.peek(&exact);
-            let of_this = entry.is_some_and(|entry| entry.number() == Some(vector.id));
+            let of_this = entry.is_some_and(|entry| entry.number() == vector.id);
             // Vectors of another model have nothing to say to this one's.
             if !of_this || vector.model != model {
                 continue;

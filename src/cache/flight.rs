@@ -23,12 +23,12 @@ mod tests;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::llm::{ApiError, Usage};
+use crate::util::hash::SharedMap;
 pub use follow::{Follow, Step};
 pub use lead::{Crew, Lead, Pushed};
 use state::State;
@@ -96,7 +96,7 @@ pub enum Joined {
 /// The flights of one cache.
 #[derive(Debug)]
 pub struct Flights {
-    by_key: DashMap<FlightKey, Arc<Flight>>,
+    by_key: SharedMap<FlightKey, Arc<Flight>>,
     landed: AtomicU64,
     /// Largest answer that is held whole, in bytes.
     most: usize,
@@ -120,7 +120,7 @@ impl Flights {
     #[must_use]
     pub fn new(most: u64) -> Arc<Self> {
         Arc::new(Self {
-            by_key: DashMap::new(),
+            by_key: SharedMap::default(),
             landed: AtomicU64::new(0),
             most: usize::try_from(most).unwrap_or(usize::MAX),
         })

@@ -455,7 +455,7 @@ impl Cache {
         if let Some(store) = &self.store {
             let vector = meant.as_ref().and_then(|(meaning, vector)| {
                 Some(Vector {
-                    id: entry.number()?,
+                    id: entry.number(),
                     class: identity.compat,
                     model: meaning.embedder.model_id()?,
                     packed: index::pack(vector),

@@ -203,7 +203,7 @@ impl Store {
     /// Has entries that left memory taken out of the file, soon.
     pub fn left<'a>(&self, entries: impl IntoIterator<Item = &'a Arc<Entry>>) {
         for entry in entries {
-            self.take(entry.exact, entry.number());
+            self.take(entry.exact, Some(entry.number()));
         }
     }
 

@@ -7,9 +7,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use dashmap::DashMap;
-
 use super::tls::Destination;
+use crate::util::hash::SharedMap;
 use crate::wire::Conn;
 
 /// Idle connections to one peer that are kept.
@@ -17,7 +16,7 @@ const MOST_IDLE: usize = 1024;
 
 /// Idle connections by where they lead.
 #[derive(Debug, Default)]
-pub(super) struct IdlePool(DashMap<Destination, VecDeque<Idle>>);
+pub(super) struct IdlePool(SharedMap<Destination, VecDeque<Idle>>);
 
 #[derive(Debug)]
 struct Idle {

@@ -133,7 +133,7 @@ impl<H: Handler> Front<H> {
 
     async fn serve_h1(&self, conn: Conn, client: Option<SocketAddr>, tls: bool) {
         let client_text = session::address_text(client);
-        let mut h1 = H1::new(conn);
+        let mut h1 = Box::new(H1::new(conn));
         let mut fresh = true;
         loop {
             let rules = self.rules();

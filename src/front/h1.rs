@@ -277,7 +277,7 @@ impl H1 {
     }
 
     /// The request is over. The connection, if it can carry another one.
-    pub(super) async fn finish(mut self, rules: &Rules) -> Option<Self> {
+    pub(super) async fn finish(mut self: Box<Self>, rules: &Rules) -> Option<Box<Self>> {
         if self.writing != Writing::Ended || self.flush(rules).await.is_err() {
             // What was cut off must not look whole: the connection ends without the end of the answer.
             return None;
@@ -290,7 +290,7 @@ impl H1 {
     }
 
     /// Ends the connection so that the client can still read its answer.
-    async fn linger(mut self) {
+    async fn linger(mut self: Box<Self>) {
         self.conn.finish().await;
         let heard_out = async {
             loop {

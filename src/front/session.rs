@@ -61,19 +61,16 @@ pub struct Session {
     closing: Arc<AtomicBool>,
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every request is HTTP/1: a box would cost each an allocation"
-)]
 enum Link {
-    H1(H1),
-    H2(H2),
+    /// In a box of its connection, as it goes from request to request.
+    H1(Box<H1>),
+    H2(Box<H2>),
     /// An upgraded connection, which is somebody else's now.
     Away,
 }
 
 impl Session {
-    pub(super) fn over_h1(head: Box<RequestHeader>, h1: H1, from: &Origin) -> Self {
+    pub(super) fn over_h1(head: Box<RequestHeader>, h1: Box<H1>, from: &Origin) -> Self {
         Self::new(head, Link::H1(h1), from)
     }
 
@@ -91,7 +88,7 @@ impl Session {
             let _ = head.insert_header(TRANSFER_ENCODING, "chunked");
         }
         join_cookies(&mut head);
-        Self::new(head, Link::H2(h2), from)
+        Self::new(head, Link::H2(Box::new(h2)), from)
     }
 
     fn new(head: Box<RequestHeader>, link: Link, from: &Origin) -> Self {
@@ -324,7 +321,7 @@ impl Session {
     }
 
     /// The request is over. The connection, if it is HTTP/1 and can carry another one.
-    pub(super) async fn finish(self) -> Option<H1> {
+    pub(super) async fn finish(self) -> Option<Box<H1>> {
         match self.link {
             Link::H1(h1) => h1.finish(&self.rules).await,
             Link::H2(h2) => {

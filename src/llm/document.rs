@@ -10,7 +10,7 @@
 
 mod build;
 mod node;
-mod scan;
+pub(in crate::llm) mod scan;
 #[cfg(test)]
 mod tests;
 

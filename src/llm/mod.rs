@@ -14,6 +14,7 @@ pub mod meter;
 pub mod models;
 pub mod replay;
 pub mod request;
+mod skim;
 pub mod sse;
 pub mod usage;
 mod wire;

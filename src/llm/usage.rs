@@ -6,7 +6,9 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::document::scan::Odd;
 use super::endpoint::{Dialect, Endpoint};
+use super::skim::{Skim, once};
 
 /// Tokens of one exchange.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -56,10 +58,76 @@ struct Details {
     cached_tokens: Option<f64>,
 }
 
+impl Details {
+    fn skim(skim: &mut Skim<'_>) -> Result<Option<Self>, Odd> {
+        if skim.null()? {
+            return Ok(None);
+        }
+        let mut cached = None;
+        skim.object(|skim, name| match name {
+            "cached_tokens" => once(&mut cached, skim.count()?.map(|count| count as f64)),
+            _ => skim.skip(),
+        })?;
+        Ok(Some(Self {
+            cached_tokens: cached.flatten(),
+        }))
+    }
+}
+
 impl Reported {
     /// `None` when the object cannot be read.
     pub(crate) fn parse(raw: &RawValue) -> Option<Self> {
         serde_json::from_str(raw.get()).ok()
+    }
+
+    /// Takes one from a walk over an answer; `None` is `null`.
+    pub(super) fn skim(skim: &mut Skim<'_>) -> Result<Option<Self>, Odd> {
+        if skim.null()? {
+            return Ok(None);
+        }
+        const NUMBERS: [&str; 7] = [
+            "prompt_tokens",
+            "completion_tokens",
+            "prompt_cache_hit_tokens",
+            "input_tokens",
+            "output_tokens",
+            "cache_read_input_tokens",
+            "cache_creation_input_tokens",
+        ];
+        const DETAILS: [&str; 2] = ["prompt_tokens_details", "input_tokens_details"];
+        let (mut numbers, mut details) = ([None; NUMBERS.len()], [None; DETAILS.len()]);
+        skim.object(|skim, name| {
+            if let Some(at) = NUMBERS.iter().position(|known| *known == name) {
+                let number = skim.count()?.map(|count| count as f64);
+                return once(&mut numbers[at], number);
+            }
+            if let Some(at) = DETAILS.iter().position(|known| *known == name) {
+                let found = Details::skim(skim)?;
+                return once(&mut details[at], found);
+            }
+            skim.skip()
+        })?;
+        let [
+            prompt_tokens,
+            completion_tokens,
+            prompt_cache_hit_tokens,
+            input_tokens,
+            output_tokens,
+            cache_read_input_tokens,
+            cache_creation_input_tokens,
+        ] = numbers.map(Option::flatten);
+        let [prompt_tokens_details, input_tokens_details] = details.map(Option::flatten);
+        Ok(Some(Self {
+            prompt_tokens,
+            completion_tokens,
+            prompt_tokens_details,
+            prompt_cache_hit_tokens,
+            input_tokens,
+            output_tokens,
+            input_tokens_details,
+            cache_read_input_tokens,
+            cache_creation_input_tokens,
+        }))
     }
 
     /// Lays a later report over this one: what it names replaces what was known.

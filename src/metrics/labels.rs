@@ -1,9 +1,10 @@
 //! Keeps label values bounded: a client chooses the model name, so it could make series without end.
 
-use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use parking_lot::RwLock;
+
+use crate::util::hash::Set;
 
 /// Distinct model names that get a series of their own.
 const MOST_MODELS: usize = 200;
@@ -13,8 +14,8 @@ const LONGEST: usize = 128;
 /// Distinct tenants that get series of their own.
 const MOST_TENANTS: usize = 100;
 
-static TENANTS: LazyLock<RwLock<HashSet<String>>> = LazyLock::new(Default::default);
-static MODELS: LazyLock<RwLock<HashSet<String>>> = LazyLock::new(Default::default);
+static TENANTS: LazyLock<RwLock<Set<String>>> = LazyLock::new(Default::default);
+static MODELS: LazyLock<RwLock<Set<String>>> = LazyLock::new(Default::default);
 
 /// Whether a name may get a series of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +67,8 @@ pub(super) fn tenant(tenant: Option<&str>) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 
 use super::stop::Stop;
 use crate::admit;
@@ -19,6 +19,8 @@ use crate::state::{Pool, Snapshot};
 use crate::util::client_address::client_address;
 use crate::util::fields::Fields;
 use crate::util::hex;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// One request.
 pub(super) struct Ctx {
@@ -114,7 +116,7 @@ impl Ctx {
         };
         self.request_id = match head
             .headers
-            .get("x-request-id")
+            .get(X_REQUEST_ID)
             .and_then(|id| id.to_str().ok())
         {
             Some(id) if !id.is_empty() && id.len() <= 128 => id.to_owned(),

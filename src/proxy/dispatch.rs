@@ -60,7 +60,7 @@ impl Proxy {
         session: &mut Session,
         ctx: &mut Ctx,
         outgoing: &Outgoing,
-    ) -> Result<Answer, Stop> {
+    ) -> Result<Box<Answer>, Stop> {
         let pool = &outgoing.pool;
         let retry = &pool.conf.retry;
         let timeouts = ctx.timeouts(pool);
@@ -75,12 +75,12 @@ impl Proxy {
             let lease = match self.lease(session, ctx, outgoing, &tried).await {
                 Ok(Some(lease)) => lease,
                 // What a peer said is worth more than that nobody else could be asked.
-                Err(Stop::Refused(_)) if let Some(answer) = last => return Ok(*answer),
+                Err(Stop::Refused(_)) if let Some(answer) = last => return Ok(answer),
                 Err(stop) => return Err(stop),
                 Ok(None) => {
                     // Nobody else is left: the client gets what the last peer said, in its own words.
                     return match (last, failed) {
-                        (Some(answer), _) => Ok(*answer),
+                        (Some(answer), _) => Ok(answer),
                         (None, Some(failure)) => Err(refusal(&failure, pool, &timeouts).into()),
                         (None, None) => Err(no_peer(pool).into()),
                     };
@@ -106,10 +106,10 @@ impl Proxy {
                         || answer.spent
                         || answer.uploading
                     {
-                        return Ok(*answer);
+                        return Ok(answer);
                     }
                     let Some(grant) = may_retry(pool) else {
-                        return Ok(*answer);
+                        return Ok(answer);
                     };
                     tried.push(address);
                     let cause = if status == 429 {

@@ -33,7 +33,7 @@ impl Proxy {
         session: &mut Session,
         ctx: &mut Ctx,
         pool: &Arc<Pool>,
-        answer: Answer,
+        answer: Box<Answer>,
         tee: &mut Tee,
     ) -> Result<(), Stop> {
         let Answer {
@@ -42,7 +42,7 @@ impl Proxy {
             mut lease,
             uploading,
             ..
-        } = answer;
+        } = *answer;
         let mut upload = match uploading {
             true => Sender::Heard,
             false => Sender::Done,

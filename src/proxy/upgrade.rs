@@ -66,13 +66,13 @@ impl Proxy {
         report_status(&pool, &mut lease, &head);
         dispatch_headers(ctx);
         if head.status != StatusCode::SWITCHING_PROTOCOLS {
-            let answer = Answer {
+            let answer = Box::new(Answer {
                 head,
                 exchange,
                 lease: Some(lease),
                 uploading: false,
                 spent: true,
-            };
+            });
             let mut tee = Tee::opaque(reservation);
             return self.relay(session, ctx, &pool, answer, &mut tee).await;
         }

@@ -1,6 +1,5 @@
 //! Configuration + old snapshot -> new snapshot.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -17,6 +16,7 @@ use crate::exchange::Reach;
 use crate::metrics::access_log::{AccessLog, Format};
 use crate::metrics::error_log;
 use crate::route::RouteTable;
+use crate::util::hash::Map;
 use crate::util::ranges::Ranges;
 
 /// Bytes of request bodies that copies of one route hold at once.
@@ -81,7 +81,7 @@ fn in_section(section: &'static str) -> impl Fn(io::Error) -> io::Error {
     move |error| io::Error::new(error.kind(), format!("{section}: {error}"))
 }
 
-fn routes_live(config: &Config, old: Option<&Snapshot>) -> HashMap<String, RouteLive> {
+fn routes_live(config: &Config, old: Option<&Snapshot>) -> Map<String, RouteLive> {
     let routes = config.routes.iter();
     routes
         // A cache sends copies as well: to learn, and to fetch anew what is old.
@@ -116,7 +116,7 @@ fn pools(
     reaches: Vec<Reach>,
     old: Option<&Snapshot>,
     now: Instant,
-) -> HashMap<String, Arc<Pool>> {
+) -> Map<String, Arc<Pool>> {
     config
         .pools
         .iter()
@@ -154,7 +154,7 @@ fn pool(conf: &model::Pool, reach: Reach, old: Option<&Pool>, now: Instant) -> P
     }
 }
 
-fn caches(config: &Config, old: Option<&Snapshot>) -> io::Result<HashMap<String, Arc<Cache>>> {
+fn caches(config: &Config, old: Option<&Snapshot>) -> io::Result<Map<String, Arc<Cache>>> {
     let mut embedders: Vec<Arc<Embedder>> = Vec::new();
     if let Some(old) = old {
         for cache in old.caches.values() {

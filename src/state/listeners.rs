@@ -1,6 +1,5 @@
 //! What holds for the clients of each listener.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,6 +7,7 @@ use std::time::SystemTime;
 
 use crate::config::model::Config;
 use crate::front::Rules;
+use crate::util::hash::Map;
 
 /// The rules of each listener by its address. Certificates are read anew.
 ///
@@ -16,9 +16,9 @@ use crate::front::Rules;
 pub(super) fn listeners(
     config: &Config,
     now: SystemTime,
-) -> io::Result<HashMap<SocketAddr, Arc<Rules>>> {
+) -> io::Result<Map<SocketAddr, Arc<Rules>>> {
     let mut problems = Vec::new();
-    let mut rules = HashMap::new();
+    let mut rules = Map::default();
     for (n, listen) in config.listen.iter().enumerate() {
         let tls = match listen.tls.as_ref().map(|tls| tls.read(listen.http2, now)) {
             None => None,

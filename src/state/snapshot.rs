@@ -1,6 +1,5 @@
 //! One configuration with all that lives under it.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use crate::exchange::Reach;
 use crate::front::Rules;
 use crate::metrics::access_log::AccessLog;
 use crate::route::RouteTable;
+use crate::util::hash::Map;
 use crate::util::ranges::Ranges;
 
 /// Everything a request needs, as of one configuration. A request loads it once and keeps it to its end.
@@ -25,7 +25,7 @@ pub struct Snapshot {
     /// Which pool a request goes to.
     pub routes: RouteTable,
     /// What routes have that outlives a configuration, by name. Only routes with limits of their own or a mirror are here.
-    pub routes_live: HashMap<String, RouteLive>,
+    pub routes_live: Map<String, RouteLive>,
     /// Proxies that are believed about whom they speak for.
     pub trusted: Ranges,
     /// Who may send.
@@ -33,11 +33,11 @@ pub struct Snapshot {
     /// How much they may send.
     pub limiter: Arc<Limiter>,
     /// What holds for the clients of each listener.
-    pub listeners: HashMap<SocketAddr, Arc<Rules>>,
+    pub listeners: Map<SocketAddr, Arc<Rules>>,
     /// Pools by name.
-    pub pools: HashMap<String, Arc<Pool>>,
+    pub pools: Map<String, Arc<Pool>>,
     /// Caches by name.
-    pub caches: HashMap<String, Arc<Cache>>,
+    pub caches: Map<String, Arc<Cache>>,
     /// Where lines about requests go.
     pub access_log: AccessLog,
 }

@@ -42,11 +42,11 @@ impl Collected {
         }
     }
 
-    /// A body of its own: whoever keeps it must not keep the buffer alive that it was read into.
-    pub fn into_own(self) -> Bytes {
+    /// All of it. Whoever keeps it for long has to copy it, for it may keep the buffer alive that it was read into.
+    pub fn into_bytes(self) -> Bytes {
         match self.all.is_empty() {
-            true => Bytes::copy_from_slice(&self.first),
-            false => self.all.into_boxed_slice().into(),
+            true => self.first,
+            false => self.all.into(),
         }
     }
 }
@@ -63,15 +63,15 @@ mod tests {
             collected.push(&Bytes::from_static(part.as_bytes()));
         }
         assert_eq!(collected.as_slice(), b"abcd");
-        assert_eq!(collected.into_own(), "abcd");
+        assert_eq!(collected.into_bytes(), "abcd");
     }
 
     #[test]
-    fn a_single_part_is_not_copied_until_it_is_kept() {
+    fn a_single_part_is_not_copied() {
         let part = Bytes::from(vec![b'x'; 100]);
         let mut collected = Collected::default();
         collected.push(&part);
         assert_eq!(collected.as_slice().as_ptr(), part.as_ptr());
-        assert_ne!(collected.into_own().as_ptr(), part.as_ptr());
+        assert_eq!(collected.into_bytes().as_ptr(), part.as_ptr());
     }
 }

@@ -7,6 +7,7 @@ pub mod ewma;
 pub mod fields;
 pub mod hash;
 pub mod hex;
+pub mod json_text;
 pub mod ranges;
 pub mod stack_vec;
 pub mod traceparent;

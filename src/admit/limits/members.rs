@@ -5,15 +5,16 @@
 //! still count for something and it is at its bound, newcomers share one member, the crowd, until there is room: the
 //! limit then holds for all of them together. That is strict for the newcomers, but it is bounded and never open.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use foldhash::quality::RandomState;
 use parking_lot::Mutex;
 
 use super::member::Member;
+use crate::util::hash::Map;
 
 /// Most members of one limit that are counted apart, about 300 bytes each.
 pub(super) const MAX_MEMBERS: usize = 65_536;
@@ -33,7 +34,7 @@ pub(super) struct Members {
 }
 
 struct Shard {
-    members: HashMap<Arc<str>, Arc<Member>>,
+    members: Map<Arc<str>, Arc<Member>>,
     sweep_at: usize,
     swept: Option<Instant>,
 }
@@ -43,13 +44,13 @@ impl Members {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let bound = (max_members / SHARDS).max(1);
         let shard = || Shard {
-            members: HashMap::new(),
+            members: Map::default(),
             sweep_at: FIRST_SWEEP.min(bound),
             swept: None,
         };
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             shards: (0..SHARDS).map(|_| Mutex::new(shard())).collect(),
             crowd: Arc::new(Member::new("*".into())),
             bound,

@@ -132,7 +132,7 @@ impl State {
     /// The whole body, which grows no more; `None` where not all of it is there.
     pub(super) fn close(&mut self) -> Option<Bytes> {
         if let Body::Growing(body) = &mut self.body {
-            self.body = Body::Whole(std::mem::take(body).into_own());
+            self.body = Body::Whole(std::mem::take(body).into_bytes());
         }
         match &self.body {
             Body::Whole(body) => Some(body.clone()),

@@ -218,9 +218,7 @@ impl Disk {
             for change in changes {
                 match change {
                     Change::Put { entry, vector } => {
-                        let Some(record) = record::of_entry(entry, &self.clock) else {
-                            continue;
-                        };
+                        let record = record::of_entry(entry, &self.clock);
                         put(&mut entries, &entry.exact, &record, &mut bytes)?;
                         match vector {
                             Some(vector) => {

@@ -298,7 +298,7 @@ impl Keeper {
                     let left = self.sink.fill(entry, now);
                     taken.extend(left.iter().map(|entry| Change::Take {
                         exact: entry.exact,
-                        id: entry.number(),
+                        id: Some(entry.number()),
                     }));
                 }
             }

@@ -107,11 +107,11 @@ mod tag {
     pub(super) const TAG: u8 = 16;
 }
 
-/// The record of an entry; `None` when its id is none of ours.
-pub(super) fn of_entry(entry: &Entry, clock: &Clock) -> Option<Vec<u8>> {
+/// The record of an entry.
+pub(super) fn of_entry(entry: &Entry, clock: &Clock) -> Vec<u8> {
     let answer = &entry.answer;
     let mut fields = Writer(Vec::with_capacity(answer.body.len() + 256));
-    fields.0.extend_from_slice(&entry.number()?.to_le_bytes());
+    fields.0.extend_from_slice(&entry.number().to_le_bytes());
     fields.number(tag::STORED_AT, micros(clock.wall(entry.stored_at)));
     fields.number(tag::TTL, micros(entry.ttl));
     if let Some(question) = &entry.question {
@@ -125,7 +125,7 @@ pub(super) fn of_entry(entry: &Entry, clock: &Clock) -> Option<Vec<u8>> {
     fields.number(tag::OUTPUT_TOKENS, answer.output_tokens);
     fields.put(tag::MODEL, answer.model.as_bytes());
     fields.origin(&entry.origin);
-    Some(seal(Kind::Entry, &entry.exact, &fields.0))
+    seal(Kind::Entry, &entry.exact, &fields.0)
 }
 
 /// The entry of a record.
@@ -176,6 +176,7 @@ pub(super) fn to_entry(
     answer.body = body.ok_or(Unreadable::Damaged)?;
     Ok(Entry {
         id: format!("{number:032x}"),
+        number,
         stored_at: clock
             .instant(stored_at.ok_or(Unreadable::Damaged)?, now)
             .ok_or(Unreadable::Ancient)?,

@@ -86,7 +86,7 @@ fn put(store: &Store, held: &Held, n: usize) -> Arc<Entry> {
         now,
     ));
     let vector = Vector {
-        id: entry.number().unwrap(),
+        id: entry.number(),
         class: [0; 32],
         model: [0; 32],
         packed: vec![1; 8],

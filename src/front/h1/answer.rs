@@ -186,7 +186,7 @@ impl H1 {
     }
 
     /// Answers a head that is no request, and is done with the connection.
-    pub(in crate::front) async fn refuse(mut self, rules: &Rules, refusal: Refusal) {
+    pub(in crate::front) async fn refuse(mut self: Box<Self>, rules: &Rules, refusal: Refusal) {
         self.method = Method::GET;
         let own = Fields::default();
         if self.answer(rules, refusal.answer(&own), true).await.is_ok() {

@@ -4,10 +4,10 @@ use crate::util::fields::Fields;
 use pingora::http::ResponseHeader;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-async fn begun(request: &str) -> (H1, DuplexStream) {
+async fn begun(request: &str) -> (Box<H1>, DuplexStream) {
     let (ours, mut theirs) = tokio::io::duplex(4096);
     theirs.write_all(request.as_bytes()).await.expect("open");
-    let mut h1 = H1::new(Conn::new(Box::new(ours)));
+    let mut h1 = Box::new(H1::new(Conn::new(Box::new(ours))));
     let head = h1.next_head(&rules(), true).await;
     head.expect("good").expect("whole");
     (h1, theirs)

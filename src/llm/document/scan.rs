@@ -5,15 +5,16 @@ use serde::de::DeserializeSeed;
 
 use super::build::{Builder, Value};
 use super::{NONE, Span, Token};
+use crate::util::json_text::first_mark;
 
 /// Levels that are read here; no request has as many.
 const MOST_DEEP: u32 = 96;
-/// Bytes of a text that are looked at one by one; most names end before.
-const SHORT: usize = 16;
+/// Bytes of a text that are looked at in words; most names end before.
+const SHORT: usize = 24;
 
 /// Not read here. What the builder holds is worth nothing then.
 #[derive(Debug)]
-pub(super) struct Odd;
+pub(in crate::llm) struct Odd;
 
 /// Reads all of `text`, which is the builder's body.
 pub(super) fn read<'b>(text: &'b str, builder: &mut Builder<'b>) -> Result<(), Odd> {
@@ -27,6 +28,29 @@ pub(super) fn read<'b>(text: &'b str, builder: &mut Builder<'b>) -> Result<(), O
     scan.value(first, MOST_DEEP)?;
     match scan.next() {
         Err(Odd) if scan.at == text.len() => Ok(()),
+        _ => Err(Odd),
+    }
+}
+
+/// How many bytes there are before the next quote or backslash; none of them may be a control.
+pub(in crate::llm) fn plain(rest: &[u8]) -> Result<usize, Odd> {
+    let length = match first_mark(&rest[..rest.len().min(SHORT)]) {
+        Some(length) => length,
+        None => {
+            let long = rest.get(SHORT..).ok_or(Odd)?;
+            let more = memchr::memchr2(b'"', b'\\', long).ok_or(Odd)?;
+            // To the end, whatever is found: so many bytes are looked at at once.
+            let least = long[..more]
+                .iter()
+                .fold(u8::MAX, |least, byte| least.min(*byte));
+            if least < 0x20 {
+                return Err(Odd);
+            }
+            SHORT + more
+        }
+    };
+    match rest[length] {
+        b'"' | b'\\' => Ok(length),
         _ => Err(Odd),
     }
 }
@@ -149,36 +173,11 @@ impl<'b> Scan<'_, 'b> {
     /// A text whose opening quote is taken.
     fn text(&mut self) -> Result<Span, Odd> {
         let start = self.at;
-        let length = self.plain()?;
+        let length = plain(&self.bytes[self.at..])?;
         self.at = start + length + 1;
         match self.bytes[start + length] {
             b'"' => self.builder.span(start, length).ok_or(Odd),
             _ => self.escaped(start, length),
-        }
-    }
-
-    /// How many bytes there are before the next quote or backslash; none of them may be a control.
-    fn plain(&self) -> Result<usize, Odd> {
-        let rest = &self.bytes[self.at..];
-        let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | ..0x20);
-        let length = match rest.iter().take(SHORT).position(ends) {
-            Some(length) => length,
-            None => {
-                let long = rest.get(SHORT..).ok_or(Odd)?;
-                let more = memchr::memchr2(b'"', b'\\', long).ok_or(Odd)?;
-                // To the end, whatever is found: so many bytes are looked at at once.
-                let controls = long[..more]
-                    .iter()
-                    .fold(false, |any, byte| any | (*byte < 0x20));
-                if controls {
-                    return Err(Odd);
-                }
-                SHORT + more
-            }
-        };
-        match rest[length] {
-            b'"' | b'\\' => Ok(length),
-            _ => Err(Odd),
         }
     }
 
@@ -189,7 +188,7 @@ impl<'b> Scan<'_, 'b> {
         loop {
             let escape = *self.bytes.get(self.at).ok_or(Odd)?;
             self.at += 1;
-            let plain = match escape {
+            let meant = match escape {
                 b'"' | b'\\' | b'/' => char::from(escape),
                 b'b' => '\u{8}',
                 b'f' => '\u{c}',
@@ -199,9 +198,9 @@ impl<'b> Scan<'_, 'b> {
                 b'u' => self.unicode()?,
                 _ => return Err(Odd),
             };
-            self.builder.unescaped.push(plain);
+            self.builder.unescaped.push(meant);
             let start = self.at;
-            let length = self.plain()?;
+            let length = plain(&self.bytes[self.at..])?;
             self.copy(start, length)?;
             self.at = start + length + 1;
             if self.bytes[start + length] == b'"' {

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::Line;
 use super::stamp::Stamps;
+use crate::util::json_text::first_mark;
 
 /// A field's name, which has nothing in it to escape, with what stands around it.
 macro_rules! key {
@@ -80,13 +81,9 @@ impl Object<'_> {
 
     fn text(&mut self, key: &'static str, value: &str) {
         self.key(key);
-        // To the end, whatever is found: so many bytes are looked at at once.
-        let odd = value.bytes().fold(false, |odd, byte| {
-            odd | (byte < 0x20) | (byte == b'"') | (byte == b'\\')
-        });
-        match odd {
-            true => self.json(value),
-            false => {
+        match first_mark(value.as_bytes()) {
+            Some(_) => self.json(value),
+            None => {
                 self.text.push(b'"');
                 self.text.extend_from_slice(value.as_bytes());
                 self.text.push(b'"');

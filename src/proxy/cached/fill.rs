@@ -167,7 +167,7 @@ impl Fill {
     /// to a question in other words.
     pub(in crate::proxy) fn store(mut self, finish: Option<Finish>, landing: Landing) {
         let body = match (std::mem::replace(&mut self.body, Body::None), &self.flight) {
-            (Body::Here(body), _) => Some(body.into_own()),
+            (Body::Here(body), _) => Some(body.into_bytes()),
             (Body::InFlight, Flying::Lead(lead)) => lead.close(),
             _ => None,
         };

@@ -47,7 +47,7 @@ impl Proxy {
         session: &mut Session,
         ctx: &mut Ctx,
         pool: &Arc<Pool>,
-        answer: Answer,
+        answer: Box<Answer>,
         tee: &mut Tee,
         partly: &Partly,
     ) -> Result<Completed, Stop> {
@@ -60,7 +60,7 @@ impl Proxy {
             mut exchange,
             mut lease,
             ..
-        } = answer;
+        } = *answer;
         ctx.record.first_byte = Some(ctx.start.elapsed());
         let json = head.headers.get(CONTENT_TYPE).is_some_and(|kind| {
             let kind = kind.as_bytes().to_ascii_lowercase();
@@ -101,7 +101,7 @@ impl Proxy {
         }
         drop(lease);
         exchange.release(&self.client);
-        match partly.merged(body.into_own()).await {
+        match partly.merged(body.into_bytes()).await {
             Some(whole) => {
                 // Before the client can know that this was all.
                 tee.complete();

@@ -79,7 +79,7 @@ impl Fill {
 
     /// The answer is complete. A large one is stored a moment later, for it takes that long to read.
     pub(in crate::proxy) fn store(self) {
-        let Some(body) = self.body.map(Collected::into_own) else {
+        let Some(body) = self.body.map(Collected::into_bytes) else {
             return;
         };
         let (keep, size) = (self.keep, body.len());

@@ -111,7 +111,7 @@ impl Proxy {
         ctx: &mut Ctx,
         call: Call,
         reservation: Option<Held>,
-    ) -> Result<(Answer, Tee), Stop> {
+    ) -> Result<(Box<Answer>, Tee), Stop> {
         let answer = match self.dispatch(session, ctx, &call.outgoing).await {
             Ok(answer) => answer,
             Err(stop) => {

@@ -19,7 +19,7 @@ fn put(entry: &Arc<Entry>) -> Change {
     Change::Put {
         entry: Arc::clone(entry),
         vector: Some(Vector {
-            id: entry.number().unwrap(),
+            id: entry.number(),
             class: [1; 32],
             model: [2; 32],
             packed: vec![7; 16],
@@ -59,7 +59,7 @@ fn what_was_applied_is_there_after_it_is_opened_again() {
     assert_eq!(bodies(&disk), ["a", "b"]);
     let vectors = disk.vectors(None, 10).unwrap();
     assert_eq!(vectors.len(), 2);
-    assert_eq!(vectors[0].vector.as_ref().unwrap().id, a.number().unwrap());
+    assert_eq!(vectors[0].vector.as_ref().unwrap().id, a.number());
 
     let by_id = |entry: &Entry, id| Change::Take {
         exact: entry.exact,
@@ -68,7 +68,7 @@ fn what_was_applied_is_there_after_it_is_opened_again() {
     disk.apply(&[by_id(&a, Some(12)), by_id(&b, None)], now)
         .unwrap();
     assert_eq!(bodies(&disk), ["a"]);
-    disk.apply(&[by_id(&a, a.number())], now).unwrap();
+    disk.apply(&[by_id(&a, Some(a.number()))], now).unwrap();
     assert_eq!((bodies(&disk).len(), disk.bytes()), (0, 0));
     assert!(disk.vectors(None, 10).unwrap().is_empty());
 }
