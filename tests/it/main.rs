@@ -27,6 +27,7 @@ mod hostile;
 mod importing;
 mod installing;
 mod isolation;
+mod judged;
 mod layers;
 mod limits;
 mod logs;
