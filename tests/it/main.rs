@@ -37,6 +37,7 @@ mod purge;
 mod queueing;
 mod recordings;
 mod reloads;
+mod renewed;
 mod replayed;
 mod retries;
 mod routes;
