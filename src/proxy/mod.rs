@@ -5,13 +5,14 @@
 //! `upgrade` joins connections that leave HTTP · `dispatch` finds a peer (`wait`), asks it (`attempt`; `introduce` says for
 //! whom) and tries again elsewhere · `mirror` sends copies, `behind` asks what the cache answered (`judge`: a model whether it was right) · `relay` carries the
 //! answer to the client (`flight`: to all who share it; `instead`: an older one or the operator's) · `report` tells the
-//! pool how its peers did · `tee` meters it and fills the cache · `respond` writes answers of our own · `finish` logs and
+//! pool how its peers did · `tee` meters it and fills the cache (`cost`: what it cost) · `respond` writes answers of our own · `finish` logs and
 //! counts.
 
 mod admission;
 mod attempt;
 mod behind;
 mod cached;
+mod cost;
 mod ctx;
 mod dispatch;
 mod edge;
