@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::super::endpoint::Endpoint;
 use super::super::sse::{SseEvent, SseSplitter};
-use crate::util::hex;
+use crate::util::{decimal, hex};
 
 /// Longest id that is replaced, in bytes.
 const LONGEST: usize = 256;
@@ -63,12 +63,17 @@ impl Stamp {
         let id = self.ids.and_then(|spots| spots.first_value(answer));
         let mut new_id = String::new();
         if let Some(id) = id {
-            new_id.push_str(kind(id));
+            let kind = kind(id);
+            new_id.reserve_exact(kind.len() + 32);
+            new_id.push_str(kind);
             hex::push(random, 32, &mut new_id);
         }
-        let seconds = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        let seconds = seconds.as_secs().to_string();
-        let mut edits = Vec::new();
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let mut seconds = String::with_capacity(20);
+        decimal::push(since.as_secs(), &mut seconds);
+        let spots = [self.ids, self.times[0], self.times[1]];
+        let count: u32 = spots.iter().flatten().map(|spots| spots.count).sum();
+        let mut edits = Vec::with_capacity(count as usize);
         for (spots, new) in [
             (self.ids, &new_id),
             (self.times[0], &seconds),
