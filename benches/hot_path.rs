@@ -5,7 +5,7 @@ use std::error::Error;
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -219,6 +219,11 @@ steps! {
     }
     exact_get |world| {
         black_box(world.cache.get_exact(&world.stored, Instant::now(), None));
+    }
+    renew |world| {
+        if let Some(entry) = world.cache.get_exact(&world.stored, Instant::now(), None) {
+            black_box(entry.anew(Endpoint::ChatCompletions, fastrand::u128(..), SystemTime::now()));
+        }
     }
     limits |world| {
         let who = Subject { key: "web", tenant: "acme", tier: Some("paid") };

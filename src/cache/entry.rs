@@ -1,11 +1,14 @@
 //! One stored answer.
 
-use std::time::{Duration, Instant};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 
 use super::key::Identity;
 use super::verify::AnswerClass;
+use crate::llm::Endpoint;
+use crate::llm::replay::Stamp;
 use crate::util::hex;
 
 /// What the maps by key and by id, the eviction policy and the allocator keep for an entry beside its own bytes, roughly.
@@ -79,6 +82,8 @@ pub struct Entry {
     pub origin: Origin,
     /// What its answer says.
     pub class: AnswerClass,
+    /// Where its id and its time stand, once it was given again; inside, `None` where that cannot be told.
+    pub stamp: OnceLock<Option<Stamp>>,
 }
 
 impl Entry {
@@ -106,6 +111,19 @@ impl Entry {
             answer: Answer { body, ..answer },
             origin,
             class: AnswerClass::default(),
+            stamp: OnceLock::new(),
+        }
+    }
+
+    /// Its body as a new answer to a request for `endpoint`: with an id made of `random` and the time `now`, wherever these
+    /// stand for sure; else as it came.
+    #[must_use]
+    pub fn anew(&self, endpoint: Endpoint, random: u128, now: SystemTime) -> Bytes {
+        let Answer { streamed, body, .. } = &self.answer;
+        let find = || Stamp::of(endpoint, *streamed, body);
+        match self.stamp.get_or_init(find) {
+            Some(stamp) => stamp.renew(body, random, now).into(),
+            None => body.clone(),
         }
     }
 

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::index::Neighbour;
 use super::verify::answer::{SHORT, words};
-use super::verify::{Case, Due, FEATURES, Near, Place, Report, Verdict, Verifier};
+use super::verify::{Case, Dispute, Due, FEATURES, Near, Place, Report, Verdict, Verifier};
 use super::{Cache, Directives, Entry, Identity, Meaning, SemanticOutcome, differs, guard};
-use crate::config::model::{Decision, Semantic, SemanticMode};
+use crate::config::model::{self, Decision, Semantic, SemanticMode};
 
 /// Promise that a curve is drawn for where none was made.
 const USUAL: f64 = 0.02;
@@ -32,6 +32,14 @@ pub struct Sighting {
     route: String,
     features: [f32; FEATURES],
     winner: Arc<Entry>,
+}
+
+impl Sighting {
+    /// What a judge is asked about it, once a fresh answer is there.
+    #[must_use]
+    pub fn dispute(&self, fresh: &Entry) -> Option<Dispute> {
+        Dispute::between(&self.winner, fresh)
+    }
 }
 
 impl Meaning {
@@ -136,8 +144,22 @@ impl Cache {
 
     /// Learns from a fresh answer whether the stored one would have been right. Takes its time.
     pub async fn learn(&self, sighting: &Sighting, fresh: &Arc<Entry>) -> Option<bool> {
-        let verifier = self.meaning.as_ref()?.verifier.clone()?;
         let right = self.same(&sighting.winner, fresh).await?;
+        self.told(sighting, fresh, right).await?;
+        Some(right)
+    }
+
+    /// The judge that is to say whether a fresh answer says the same as the stored one; `None` where their words say so, or
+    /// nobody is to be asked: then [`Self::learn`] tells.
+    #[must_use]
+    pub fn judge_of(&self, sighting: &Sighting, fresh: &Entry) -> Option<&model::Judge> {
+        let judge = self.meaning.as_ref()?.config.judge.as_ref()?;
+        (!same_words(&sighting.winner, fresh)).then_some(judge)
+    }
+
+    /// Takes someone's word on whether a fresh answer says the same as the stored one.
+    pub async fn told(&self, sighting: &Sighting, fresh: &Entry, right: bool) -> Option<()> {
+        let verifier = self.meaning.as_ref()?.verifier.clone()?;
         if right {
             fresh
                 .class
@@ -145,7 +167,7 @@ impl Cache {
         }
         let due = verifier.label(&sighting.place, &sighting.route, sighting.features, right);
         self.conclude(verifier, due).await;
-        Some(right)
+        Some(())
     }
 
     /// Takes someone's word on the answer of entry `id`: `None` if it was not served by meaning lately.
@@ -198,7 +220,7 @@ impl Cache {
 
     /// Whether two answers say the same; `None` where that cannot be told.
     async fn same(&self, stored: &Entry, fresh: &Entry) -> Option<bool> {
-        if stored.class.of(&stored.answer) == fresh.class.of(&fresh.answer) {
+        if same_words(stored, fresh) {
             return Some(true);
         }
         let (a, b) = (words(&stored.answer), words(&fresh.answer));
@@ -212,6 +234,11 @@ impl Cache {
         let similarity: f32 = a.iter().zip(b.iter()).map(|(a, b)| a * b).sum();
         Some(similarity >= SAME)
     }
+}
+
+/// Whether two answers have the same words, or are known to say the same.
+fn same_words(stored: &Entry, fresh: &Entry) -> bool {
+    stored.class.of(&stored.answer) == fresh.class.of(&fresh.answer)
 }
 
 /// Whom an entry's answers are shared with, and the route.

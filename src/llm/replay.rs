@@ -9,6 +9,7 @@ mod chunks;
 mod messages;
 mod responses;
 mod said;
+mod stamp;
 #[cfg(test)]
 mod tests;
 mod usage_chunk;
@@ -23,6 +24,7 @@ use super::sse::{SseEvent, SseSplitter};
 use super::usage::Usage;
 use chat::Kind;
 pub use said::said;
+pub use stamp::Stamp;
 pub use usage_chunk::with_usage;
 
 /// Why an answer cannot be turned into the other form.

@@ -275,6 +275,23 @@ pub fn cache_compared(result: &str) {
     count!(CACHE_COMPARED, [result]);
 }
 
+/// A judge was to compare two answers: `same`, `different`, `unknown` where it said anything else, `skipped` where it was not
+/// asked, or `failed`.
+pub fn cache_judged(cache: &str, result: &str) {
+    names::CACHE_JUDGED
+        .with_label_values(&[cache, result])
+        .inc();
+}
+
+/// Tokens that a judge read and wrote.
+pub fn judge_tokens(cache: &str, input: u64, output: u64) {
+    for (kind, tokens) in [("input", input), ("output", output)] {
+        names::CACHE_JUDGE_TOKENS
+            .with_label_values(&[cache, kind])
+            .inc_by(tokens);
+    }
+}
+
 /// An answer was not stored.
 pub fn cache_write_skipped(reason: &str) {
     count!(CACHE_SKIPPED, [reason]);

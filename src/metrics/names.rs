@@ -179,6 +179,10 @@ series! {
     CACHE_EXPLORED: IntCounterVec = counters("tollgate_cache_explore_total", "Hits by meaning that were asked upstream all the same", &["route", "result"]);
     /// Fresh answers compared with stored ones.
     CACHE_COMPARED: IntCounterVec = counters("tollgate_cache_compared_total", "Fresh answers compared with what the cache could have served by meaning", &["result"]);
+    /// Pairs of answers that a judge was to compare.
+    CACHE_JUDGED: IntCounterVec = counters("tollgate_cache_judged_total", "Pairs of answers that a judge was to compare, by what it said", &["cache", "result"]);
+    /// What judges cost.
+    CACHE_JUDGE_TOKENS: IntCounterVec = counters("tollgate_cache_judge_tokens_total", "Tokens that judges read and wrote", &["cache", "gen_ai_token_type"]);
     /// Estimated precision, read at scrape time.
     CACHE_PRECISION: GaugeVec = shares("tollgate_cache_est_precision", "Estimated share of right answers among those served by meaning; where nothing is served, of the region on trial", &["cache", "route"]);
     /// Tokens that no peer had to compute.

@@ -68,9 +68,10 @@ impl Proxy {
             endpoint,
             body,
             learn,
-            fill,
+            mut fill,
         } = answered;
         let pool = learn.pool.conf.name.clone();
+        fill.judged_by(|| self.bench(ctx));
         let Some((permit, pool, lease)) = place(ctx, route, &pool, &demand, Some(&body)) else {
             return why.ended(&route.name, "skipped");
         };

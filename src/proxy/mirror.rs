@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use pingora::http::RequestHeader;
+use pingora::http::{RequestHeader, ResponseHeader};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Proxy;
@@ -21,7 +21,7 @@ use crate::exchange::{Client, Failure};
 use crate::front::Session;
 use crate::metrics::events::{self, Mirroring};
 use crate::route::Route;
-use crate::state::Pool;
+use crate::state::{Pool, Snapshot};
 
 /// What every copy takes of its route's room, however small its body is, in bytes: that bounds their number as well.
 const LEAST: usize = 1024 * 1024;
@@ -78,26 +78,51 @@ pub(super) fn place(
     let permit = Arc::clone(room)
         .try_acquire_many_owned(u32::try_from(bytes).ok()?)
         .ok()?;
-    let pool = ctx.snapshot.pools.get(pool)?;
+    let (pool, lease) = idle(&ctx.snapshot, pool, demand)?;
+    Some((permit, pool, lease))
+}
+
+/// A peer of the pool of this name that nobody else waits for.
+pub(super) fn idle(snapshot: &Snapshot, pool: &str, demand: &Demand) -> Option<(Arc<Pool>, Lease)> {
+    let pool = snapshot.pools.get(pool)?;
     if !pool.queue.may_pass(Priority::Low) {
         return None;
     }
     match pool.balance.pick(demand, &[], Instant::now()) {
-        Pick::Lease(lease) => Some((permit, Arc::clone(pool), lease)),
+        Pick::Lease(lease) => Some((Arc::clone(pool), lease)),
         _ => None,
     }
 }
 
-/// Asks the peer and reads its answer away, or to `tee`.
+/// Hears an answer that no client gets.
+pub(super) trait Hears: Send {
+    /// It has begun.
+    fn head(&mut self, head: &ResponseHeader);
+
+    /// A part of it came from the peer of `lease`.
+    fn part(&mut self, part: &Bytes, lease: &mut Lease);
+}
+
+impl Hears for Tee {
+    fn head(&mut self, head: &ResponseHeader) {
+        self.head(head);
+    }
+
+    fn part(&mut self, part: &Bytes, lease: &mut Lease) {
+        self.part(part, Some(lease));
+    }
+}
+
+/// Asks the peer and reads its answer away, or has it heard.
 pub(super) async fn ask(
     client: &Client,
     pool: &Pool,
     mut lease: Lease,
     head: &RequestHeader,
     body: Bytes,
-    tee: Option<&mut Tee>,
+    hears: Option<&mut dyn Hears>,
 ) -> Result<(), Failure> {
-    let answered = answer(client, pool, &mut lease, head, body, tee).await;
+    let answered = answer(client, pool, &mut lease, head, body, hears).await;
     if let Err(failure) = &answered {
         report_failure(pool, &mut lease, failure);
     }
@@ -110,7 +135,7 @@ async fn answer(
     lease: &mut Lease,
     head: &RequestHeader,
     body: Bytes,
-    mut tee: Option<&mut Tee>,
+    mut hears: Option<&mut dyn Hears>,
 ) -> Result<(), Failure> {
     let began = Instant::now();
     let mut stale_tries = 0;
@@ -127,15 +152,15 @@ async fn answer(
         }
     };
     report_status(pool, lease, &answer);
-    if let Some(tee) = &mut tee {
-        tee.head(&answer);
+    if let Some(hears) = &mut hears {
+        hears.head(&answer);
     }
     while !exchange.is_done() {
         let Some(part) = exchange.chunk().await? else {
             break;
         };
-        if let Some(tee) = &mut tee {
-            tee.part(&part, Some(&mut *lease));
+        if let Some(hears) = &mut hears {
+            hears.part(&part, lease);
         }
     }
     if !failed(answer.status.as_u16()) {

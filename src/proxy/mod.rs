@@ -3,15 +3,16 @@
 //! `admission` asks who it is and what their limits leave · `edge` finds the route and gives answers that it has itself ·
 //! `model_api` understands, looks up and sends on (`intake` takes the body in, `read` reads it) · `pass` streams everything else through ·
 //! `upgrade` joins connections that leave HTTP · `dispatch` finds a peer (`wait`), asks it (`attempt`; `introduce` says for
-//! whom) and tries again elsewhere · `mirror` sends copies, `behind` asks what the cache answered · `relay` carries the
+//! whom) and tries again elsewhere · `mirror` sends copies, `behind` asks what the cache answered (`judge`: a model whether it was right) · `relay` carries the
 //! answer to the client (`flight`: to all who share it; `instead`: an older one or the operator's) · `report` tells the
-//! pool how its peers did · `tee` meters it and fills the cache · `respond` writes answers of our own · `finish` logs and
+//! pool how its peers did · `tee` meters it and fills the cache (`cost`: what it cost) · `respond` writes answers of our own · `finish` logs and
 //! counts.
 
 mod admission;
 mod attempt;
 mod behind;
 mod cached;
+mod cost;
 mod ctx;
 mod dispatch;
 mod edge;
@@ -21,6 +22,7 @@ mod flight;
 mod instead;
 mod intake;
 mod introduce;
+mod judge;
 mod mirror;
 mod model_api;
 mod models;
@@ -39,6 +41,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use self::ctx::Ctx;
+use self::judge::Bench;
 use self::read::Familiar;
 use self::stop::Stop;
 use crate::exchange::Client;
@@ -60,6 +63,14 @@ impl Proxy {
             live,
             client,
             familiar: Familiar::default(),
+        }
+    }
+
+    /// What it takes to ask a judge about an answer to this request.
+    fn bench(&self, ctx: &Ctx) -> Bench {
+        Bench {
+            client: Arc::clone(&self.client),
+            snapshot: Arc::clone(&ctx.snapshot),
         }
     }
 }

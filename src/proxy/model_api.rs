@@ -135,7 +135,12 @@ impl Proxy {
         };
         if let (Some(read), embeddings::Looked::Whole) = (&read, &inputs) {
             match cached::look_up(session, ctx, endpoint, read, &route).await {
-                Ok(Looked::Miss(filled)) => fill = filled,
+                Ok(Looked::Miss(filled)) => {
+                    fill = filled;
+                    if let Some(fill) = &mut fill {
+                        fill.judged_by(|| self.bench(ctx));
+                    }
+                }
                 Ok(Looked::Check(fill)) => {
                     if let Some(mut reservation) = reservation {
                         reservation.answered_here();

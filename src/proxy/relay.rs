@@ -10,6 +10,7 @@ use pingora::http::ResponseHeader;
 
 use super::Proxy;
 use super::attempt::forward;
+use super::cost::{self, priced};
 use super::ctx::Ctx;
 use super::dispatch::Answer;
 use super::flight::{self, Followed, Wait};
@@ -54,13 +55,17 @@ impl Proxy {
         let gone = |_| Stop::ClientGone(AbortStage::MidStream);
         let head = client_head(ctx, head);
         let has_length = head.headers.contains_key(CONTENT_LENGTH);
-        super::respond::begin(session, ctx, head);
+        let mut head = Some(Box::new(head));
+        if sse || failed_status || !ctx.record.metered || !priced(ctx) {
+            begin(session, ctx, &mut head);
+        }
         let can_tell = sse && !has_length;
         let crew = tee.crew();
         let shared = |tee: &Tee| !tee.is_complete() && crew.as_ref().is_some_and(Crew::is_there);
         let follow = 'shared: {
             while !exchange.is_done() {
                 if shared(tee) {
+                    begin(session, ctx, &mut head);
                     break 'shared self.set_off(ctx, pool, exchange, lease, tee);
                 }
                 let part = tokio::select! {
@@ -96,6 +101,10 @@ impl Proxy {
                             // limits settled.
                             tee.complete();
                         }
+                        if head.is_some() {
+                            cost::tell(ctx, tee);
+                            begin(session, ctx, &mut head);
+                        }
                         let trailers = last.then(|| exchange.take_trailers()).flatten();
                         let written = {
                             let mut write = pin!(session.write(part, last && trailers.is_none()));
@@ -126,12 +135,17 @@ impl Proxy {
                     }
                     Ok(None) => break,
                     Err(failure) => {
+                        begin(session, ctx, &mut head);
                         return broke(session, ctx, pool, lease.as_mut(), &failure, tee, can_tell)
                             .await;
                     }
                 }
             }
             tee.complete();
+            if head.is_some() {
+                cost::tell(ctx, tee);
+                begin(session, ctx, &mut head);
+            }
             session.end(exchange.take_trailers()).await.map_err(gone)?;
             if let (Some(lease), false) = (&mut lease, failed_status) {
                 report_success(pool, lease);
@@ -141,6 +155,14 @@ impl Proxy {
             return Ok(());
         };
         follow_on(session, ctx, follow, can_tell).await
+    }
+}
+
+/// Begins the answer with its head, unless it has begun. One that can say what the answer cost waits for the first part: with a
+/// short answer that is all of it.
+fn begin(session: &mut Session, ctx: &mut Ctx, head: &mut Option<Box<ResponseHeader>>) {
+    if let Some(head) = head.take() {
+        super::respond::begin(session, ctx, *head);
     }
 }
 

@@ -21,6 +21,8 @@ use crate::util::ranges::Ranges;
 
 /// Bytes of request bodies that copies of one route hold at once.
 const MOST_COPIED: usize = 64 * 1024 * 1024;
+/// Questions to a judge that are out at once for one route.
+const MOST_JUDGED: usize = 16;
 
 /// Builds the snapshot of `config`, taking over from `old` whatever stays.
 ///
@@ -91,10 +93,12 @@ fn routes_live(config: &Config, old: Option<&Snapshot>) -> Map<String, RouteLive
                 Some(before) => RouteLive {
                     limiter: Arc::new(Limiter::reconfigured(&before.limiter, &route.limits)),
                     copies: Arc::clone(&before.copies),
+                    judged: Arc::clone(&before.judged),
                 },
                 None => RouteLive {
                     limiter: Arc::new(Limiter::new(&route.limits)),
                     copies: Arc::new(Semaphore::new(MOST_COPIED)),
+                    judged: Arc::new(Semaphore::new(MOST_JUDGED)),
                 },
             };
             (route.name.clone(), live)

@@ -48,6 +48,8 @@ pub struct RouteLive {
     pub limiter: Arc<Limiter>,
     /// Room for copies of its requests, in bytes of their bodies.
     pub copies: Arc<Semaphore>,
+    /// Room for questions to a judge about its answers.
+    pub judged: Arc<Semaphore>,
 }
 
 /// A pool with its waiting room.

@@ -1,8 +1,12 @@
 //! What the caches did can be seen, and a cache that hardly ever has an answer is worth a warning.
 
-use serde_json::json;
+use std::sync::Arc;
 
-use crate::support::client::{ask, get};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use crate::support::client::{ask, begin, chat, get};
 use crate::support::gate::Gate;
 use crate::support::peer::{Peer, Wire, sha256};
 use crate::support::until;
@@ -18,6 +22,69 @@ async fn peer() -> Peer {
         Ok(())
     })
     .await
+}
+
+#[tokio::test]
+async fn an_answer_in_one_piece_says_what_it_cost_and_a_hit_that_it_was_free() {
+    let peer = peer().await;
+    for (prices, first, second) in [
+        (
+            "[{ model: \"sim-*\", input: 2, output: 10.5 }]",
+            Some("0.00305"),
+            Some("0"),
+        ),
+        ("[{ model: \"other\", input: 2 }]", None, Some("0")),
+        ("[]", None, None),
+    ] {
+        let rest = format!("{ROUTE}caches:\n  answers: {{}}\nprices: {prices}\n");
+        let gate = Gate::before(&[peer.address], &rest).await;
+        for (status, cost) in [("MISS", first), ("HIT", second)] {
+            let answer = ask(gate.address, "hello", &[]).await;
+            assert_eq!(answer.header("x-cache-status"), Some(status));
+            assert_eq!(answer.header("x-tollgate-response-cost"), cost, "{prices}");
+            assert_eq!(answer.json()["choices"][0]["message"]["content"], "yes");
+        }
+        gate.is_at_rest().await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_in_pieces_and_one_that_breaks_off_do_not_wait_for_their_cost() {
+    let go = Arc::new(Notify::new());
+    let told = Arc::clone(&go);
+    let peer = Peer::start(move |mut wire: Wire, _| {
+        let told = Arc::clone(&told);
+        async move {
+            while let Some(request) = wire.request().await? {
+                wire.raw("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 20\r\n\r\n{\"choices\"").await?;
+                told.notified().await;
+                if request.body.windows(5).any(|word| word == b"break") {
+                    return Ok(());
+                }
+                wire.raw(": null   }").await?;
+            }
+            Ok(())
+        }
+    })
+    .await;
+    let prices = "prices: [{ model: \"*\", input: 2 }]\n";
+    let gate = Gate::before(&[peer.address], prices).await;
+    for text in ["go on", "break off"] {
+        let body = chat(text, Value::Null);
+        let kind = [("content-type", "application/json")];
+        let path = "/v1/chat/completions";
+        let answer = begin(gate.address, "POST", path, &kind, &body).await;
+        let answer = answer.expect("a head");
+        assert_eq!(answer.status(), 200);
+        assert!(!answer.headers().contains_key("x-tollgate-response-cost"));
+        go.notify_one();
+        let body = answer.into_body().collect().await;
+        match text {
+            "go on" => assert_eq!(body.expect("whole").to_bytes().len(), 20),
+            _ => assert!(body.is_err()),
+        }
+    }
+    gate.is_at_rest().await;
 }
 
 #[tokio::test]

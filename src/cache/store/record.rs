@@ -8,6 +8,7 @@
 //! another kind, is as damaged as one with a flipped bit. An entry's payload begins with its id; then come fields, each a
 //! tag, a length and its bytes. A reader passes over tags that it does not know, so fields can be added without a new version.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -186,6 +187,7 @@ pub(super) fn to_entry(
         answer,
         origin,
         class: AnswerClass::default(),
+        stamp: OnceLock::new(),
     })
 }
 

@@ -48,10 +48,14 @@ fn digest(words: &str) -> u64 {
 /// whole body where no words are found.
 #[must_use]
 pub fn words(answer: &Answer) -> String {
-    said(answer).unwrap_or_else(|| String::from_utf8_lossy(&answer.body).into_owned())
+    let said = text(answer).map(|text| plain(&text));
+    said.filter(|words| !words.is_empty())
+        .unwrap_or_else(|| String::from_utf8_lossy(&answer.body).into_owned())
 }
 
-fn said(answer: &Answer) -> Option<String> {
+/// What an answer says, as it says it; `None` where nothing is found.
+#[must_use]
+pub fn text(answer: &Answer) -> Option<String> {
     let body: Value = match answer.streamed {
         true => unstreamed(answer)?,
         false => serde_json::from_slice(&answer.body).ok()?,
@@ -76,8 +80,8 @@ fn said(answer: &Answer) -> Option<String> {
             texts.push(format!("{} {}", item["name"], item["arguments"]));
         }
     }
-    let said = plain(&texts.join(" "));
-    (!said.is_empty()).then_some(said)
+    let said = texts.join(" ");
+    (!said.trim().is_empty()).then_some(said)
 }
 
 /// Endpoints share names; a stream is that of the one that can read it.

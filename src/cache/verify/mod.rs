@@ -16,6 +16,7 @@ pub mod answer;
 pub mod bound;
 pub mod cut;
 pub mod features;
+pub mod judge;
 pub mod learner;
 pub mod ledger;
 pub mod model;
@@ -26,6 +27,7 @@ pub mod watch;
 
 pub use answer::AnswerClass;
 pub use features::{Case, FEATURES, Near};
+pub use judge::Dispute;
 pub use report::Report;
 pub use verifier::{Due, Verdict, Verifier};
 

@@ -3,7 +3,7 @@ use bytes::Bytes;
 
 use crate::llm::answer::AnswerFacts;
 use crate::llm::meter::StreamMeter;
-use crate::llm::replay::{to_json, to_sse, with_usage};
+use crate::llm::replay::{Stamp, to_json, to_sse, with_usage};
 use crate::llm::request::RequestView;
 use crate::llm::sse::SseSplitter;
 use crate::llm::usage::Usage;
@@ -373,6 +373,73 @@ fn recorded_errors_are_never_whole_answers() {
         holds(
             "refused",
             to_sse(recording.endpoint, &recording.answer, true).is_err(),
+        )
+    });
+}
+
+/// An answer, or the events of its stream, without what a new one has of its own.
+fn without_stamps(recording: &Recording, answer: &[u8]) -> Vec<Value> {
+    let mut parts = match recording.streamed {
+        true => events(answer),
+        false => vec![serde_json::from_slice(answer).unwrap_or_default()],
+    };
+    for part in &mut parts {
+        let inner = match recording.endpoint {
+            Endpoint::Messages if recording.streamed => part.get_mut("message"),
+            Endpoint::Responses if recording.streamed => part.get_mut("response"),
+            _ => Some(part),
+        };
+        if let Some(Value::Object(fields)) = inner {
+            for name in ["id", "created", "created_at", "completed_at"] {
+                fields.remove(name);
+            }
+        }
+    }
+    parts
+}
+
+#[test]
+fn a_recorded_answer_gets_another_id_and_time_and_nothing_else() {
+    let (random, later) = (
+        7,
+        std::time::UNIX_EPOCH + std::time::Duration::from_secs(1 << 32),
+    );
+    let model = |one: &Recording| one.status == 200 && one.endpoint != Endpoint::Embeddings;
+    let all: Option<Vec<_>> = load().map(|all| all.into_iter().filter(model).collect());
+    let (mut renewed, total) = (0, all.as_ref().map_or(0, Vec::len));
+    for one in all.iter().flatten() {
+        let stamp = Stamp::of(one.endpoint, one.streamed, &one.answer);
+        let id = stamp.is_some_and(|stamp| {
+            let new = stamp.renew(&one.answer, random, later);
+            String::from_utf8_lossy(&new).contains(&format!("{random:032x}\""))
+        });
+        renewed += usize::from(id);
+        if !id {
+            println!("keeps its id: {}", one.name);
+        }
+    }
+    println!("{renewed} of {total} get another id");
+    check(all, 1, |recording| {
+        let Recording {
+            endpoint, streamed, ..
+        } = *recording;
+        let Some(stamp) = Stamp::of(endpoint, streamed, &recording.answer) else {
+            return Ok(());
+        };
+        let new = stamp.renew(&recording.answer, random, later);
+        same(
+            "the rest",
+            &without_stamps(recording, &new),
+            &without_stamps(recording, &recording.answer),
+        )?;
+        let Some(again) = Stamp::of(endpoint, streamed, &new) else {
+            return Err("the new one has no places".to_owned());
+        };
+        // Bytes that carry no meaning stay as well.
+        same(
+            "bytes",
+            &again.renew(&new, 1, std::time::UNIX_EPOCH),
+            &stamp.renew(&recording.answer, 1, std::time::UNIX_EPOCH),
         )
     });
 }

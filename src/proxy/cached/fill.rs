@@ -10,6 +10,7 @@ use crate::cache::flight::{Begun, Break, Crew, Follow, Landing, Lead, Pushed};
 use crate::cache::{Answer, Cache, Entry, Identity, NewEntry, Origin, Sighting, Stored};
 use crate::llm::{Endpoint, Finish};
 use crate::metrics::events;
+use crate::proxy::judge::Bench;
 use crate::util::collected::Collected;
 
 /// An answer on its way into a cache.
@@ -27,6 +28,8 @@ pub(in crate::proxy) struct Fill {
     body: Body,
     /// What the cache could have answered, to be compared.
     sighting: Option<Box<Sighting>>,
+    /// For when a judge is to compare them.
+    bench: Option<Box<Bench>>,
     pub(super) flight: Flying,
     /// An answer whose life is over, for when no peer has a fresh one.
     pub(in crate::proxy) spare: Option<Arc<Entry>>,
@@ -72,6 +75,7 @@ impl Fill {
             streamed: false,
             body: Body::None,
             sighting: None,
+            bench: None,
             flight: Flying::Alone,
             spare: None,
         }
@@ -80,6 +84,14 @@ impl Fill {
     /// The answer is to be compared with what the cache could have answered.
     pub(super) fn comparing(self, sighting: Option<Box<Sighting>>) -> Self {
         Self { sighting, ..self }
+    }
+
+    /// Has a judge asked where the cache names one and there is something to compare.
+    pub(in crate::proxy) fn judged_by(&mut self, bench: impl FnOnce() -> Bench) {
+        let semantic = self.cache.config().semantic.as_ref();
+        if self.sighting.is_some() && semantic.is_some_and(|semantic| semantic.judge.is_some()) {
+            self.bench = Some(Box::new(bench()));
+        }
     }
 
     /// The answer has begun; only a plain 200 is worth collecting, or giving to others.
@@ -215,7 +227,7 @@ impl Fill {
             Stored::TooLarge => events::cache_write_skipped("too_large"),
             Stored::Yes(entry) => {
                 if let Some(sighting) = self.sighting.filter(|_| natural) {
-                    compare(self.cache, sighting, entry);
+                    compare(self.cache, sighting, entry, self.bench);
                 }
             }
         }
@@ -223,9 +235,27 @@ impl Fill {
 }
 
 /// Has the cache learn from a fresh answer. Nobody waits for it.
-fn compare(cache: Arc<Cache>, sighting: Box<Sighting>, fresh: Arc<Entry>) {
+fn compare(
+    cache: Arc<Cache>,
+    sighting: Box<Sighting>,
+    fresh: Arc<Entry>,
+    bench: Option<Box<Bench>>,
+) {
     tokio::spawn(async move {
-        let right = cache.learn(&sighting, &fresh).await;
+        let right = match (bench, cache.judge_of(&sighting, &fresh)) {
+            (Some(bench), Some(judge)) => {
+                let (name, route) = (&cache.config().name, &fresh.origin.route);
+                let dispute = sighting.dispute(&fresh);
+                let right = bench.ask(name, route, judge, dispute).await.same();
+                if let Some(right) = right {
+                    cache.told(&sighting, &fresh, right).await;
+                }
+                right
+            }
+            // Without the means to ask there is no verdict.
+            (None, Some(_)) => None,
+            (_, None) => cache.learn(&sighting, &fresh).await,
+        };
         events::cache_compared(match right {
             Some(true) => "right",
             Some(false) => "wrong",

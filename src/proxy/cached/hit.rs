@@ -63,15 +63,12 @@ pub(super) async fn hit(
         output_tokens: stored.output_tokens,
         ..Usage::default()
     };
+    let body = entry.anew(endpoint, fastrand::u128(..), ctx.arrived);
     let body = match (stored.streamed, view.stream) {
-        (true, true) => {
-            Ok(replay::with_usage(endpoint, &stored.body, view.include_usage, usage).into())
-        }
-        (true, false) => replay::to_json(endpoint, &stored.body, usage).map(Bytes::from),
-        (false, true) => {
-            replay::to_sse(endpoint, &stored.body, view.include_usage).map(Bytes::from)
-        }
-        (false, false) => Ok(stored.body.clone()),
+        (true, true) => Ok(replay::with_usage(endpoint, &body, view.include_usage, usage).into()),
+        (true, false) => replay::to_json(endpoint, &body, usage).map(Bytes::from),
+        (false, true) => replay::to_sse(endpoint, &body, view.include_usage).map(Bytes::from),
+        (false, false) => Ok(body),
     };
     let body = match body {
         Ok(body) => body,

@@ -10,6 +10,7 @@ mod sight;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::cost;
 use super::ctx::Ctx;
 use super::read::Read;
 use super::stop::Stop;
@@ -311,4 +312,7 @@ fn by_meaning(cache: &Cache, view: &RequestView) -> Eligible {
 pub(super) fn status(ctx: &mut Ctx, status: &'static str) {
     ctx.record.cache_status = Some(status);
     ctx.own.set("x-cache-status", status);
+    if matches!(status, "HIT" | "SEMANTIC_HIT" | "STALE") {
+        cost::tell_free(ctx);
+    }
 }

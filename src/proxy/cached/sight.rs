@@ -2,9 +2,8 @@
 
 use std::time::Instant;
 
-use crate::config::model::Price;
-use crate::llm::Usage;
 use crate::metrics::events;
+use crate::proxy::cost::{cost, priced};
 use crate::proxy::ctx::Ctx;
 
 /// Counts what became of a request that a cache was asked for.
@@ -35,26 +34,15 @@ pub(in crate::proxy) fn tell(ctx: &Ctx, now: Instant) {
     let whole = ctx.record.usage.filter(|_| hit);
     if let Some(usage) = ctx.record.saved.or(whole) {
         events::cache_saved(usage.total_tokens());
-        let prices = &ctx.snapshot.config.prices;
-        if !prices.is_empty() {
-            let models = [&ctx.record.model, &ctx.record.response_model];
-            match models
-                .into_iter()
-                .flatten()
-                .find_map(|model| cost(prices, model, usage))
-            {
+        if priced(ctx) {
+            let record = &ctx.record;
+            let models = [record.model.as_deref(), record.response_model.as_deref()];
+            match cost(ctx, models, usage) {
                 Some(usd) => events::cost_saved(usd),
                 None => events::unpriced(),
             }
         }
     }
-}
-
-/// What tokens of a model cost, in USD; `None` where the file names no price.
-fn cost(prices: &[Price], model: &str, usage: Usage) -> Option<f64> {
-    let price = prices.iter().find(|price| price.model.is_match(model))?;
-    let usd = |tokens: u64, price: f64| tokens as f64 * price / 1e6;
-    Some(usd(usage.input_tokens, price.input) + usd(usage.output_tokens, price.output))
 }
 
 /// The word for metrics.

@@ -128,5 +128,6 @@ async fn fault_14_a_filtered_answer_is_passed_on_and_never_given_to_another_ques
         Some("HIT"),
         "the same words"
     );
-    assert_eq!(again.body, seen.body);
+    let again: Value = serde_json::from_str(&again.body).expect("JSON");
+    assert_eq!(again["choices"], answer["choices"]);
 }
