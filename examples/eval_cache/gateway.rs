@@ -3,19 +3,18 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::ask;
+use crate::ends::{self, RUNNING, Running};
 use crate::http::Connection;
 use crate::way::Way;
 
-/// A running Tollgate. It ends when this is dropped.
+/// A running Tollgate, the only one. It ends when this is dropped.
 pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
-    child: Child,
-    _config: tempfile::TempDir,
 }
 
 /// Time for the sentence model to be loaded.
@@ -41,6 +40,7 @@ impl Gateway {
         let config = folder.path().join("tollgate.yaml");
         std::fs::write(&config, written(address, admin, model, upstream, ways))?;
         let log = std::fs::File::create(folder.path().join("log"))?;
+        let mut running = RUNNING.lock();
         let child = Command::new(binary)
             .arg("run")
             .arg("--config")
@@ -48,21 +48,21 @@ impl Gateway {
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()?;
-        let mut gateway = Self {
-            address,
-            child,
-            _config: folder,
-        };
+        *running = Some(Running { child, folder });
+        drop(running);
+        let gateway = Self { address };
         gateway.wait_until_ready()?;
         Ok(gateway)
     }
 
     /// Asks one thing in two ways until it is answered by meaning: then the model is loaded.
-    fn wait_until_ready(&mut self) -> io::Result<()> {
+    fn wait_until_ready(&self) -> io::Result<()> {
         let began = Instant::now();
         loop {
-            if let Some(status) = self.child.try_wait()? {
-                let log = std::fs::read_to_string(self._config.path().join("log"))?;
+            if let Some(running) = RUNNING.lock().as_mut()
+                && let Some(status) = running.child.try_wait()?
+            {
+                let log = std::fs::read_to_string(running.folder.path().join("log"))?;
                 return Err(io::Error::other(format!("it ended with {status}: {log}")));
             }
             if began.elapsed() > PATIENCE {
@@ -95,9 +95,7 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        ends::end(RUNNING.lock().take());
     }
 }
 

@@ -5,6 +5,7 @@
 //! the one deserved.
 
 mod ask;
+mod ends;
 mod gateway;
 mod http;
 mod plot;
@@ -24,6 +25,9 @@ use clap::Parser;
 use score::Score;
 use sets::Set;
 use way::Way;
+
+/// Exit code when a promise was broken by more than chance explains, and when anything failed.
+const BROKEN: u8 = 1;
 
 /// Exit code when there are no data.
 const NO_DATA: u8 = 2;
@@ -85,16 +89,35 @@ fn main() -> ExitCode {
             }
         }
     }
-    match measure(&args, sets) {
-        Ok(()) => ExitCode::SUCCESS,
+    match ends::on_signals()
+        .map_err(|why| why.to_string())
+        .and_then(|()| measure(&args, sets))
+    {
+        Ok(measured) => verdict(&measured),
         Err(why) => {
             eprintln!("error: {why}");
-            ExitCode::FAILURE
+            ExitCode::from(BROKEN)
         }
     }
 }
 
-fn measure(args: &Args, sets: Vec<Set>) -> Result<(), String> {
+/// Says which promises were broken.
+fn verdict(measured: &[Measured]) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for Measured { set, scores } in measured {
+        for score in scores.iter().filter(|score| score.is_broken()) {
+            let (way, wrong, hits) = (score.way, score.meaning_wrong, score.meaning);
+            eprintln!(
+                "broken promise: {}: {way}: {wrong} of {hits} wrong",
+                set.name
+            );
+            code = ExitCode::from(BROKEN);
+        }
+    }
+    code
+}
+
+fn measure(args: &Args, sets: Vec<Set>) -> Result<Vec<Measured>, String> {
     let ways = if args.ways.is_empty() {
         Way::all()
     } else {
@@ -132,5 +155,5 @@ fn measure(args: &Args, sets: Vec<Set>) -> Result<(), String> {
             report::write(out, &measured).map_err(|why| format!("{}: {why}", out.display()))?;
         }
     }
-    Ok(())
+    Ok(measured)
 }

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use crate::score::{CURVES, Score, area, curve};
 use crate::sets::Set;
-use crate::way::Way;
 use crate::{Measured, plot};
 
 /// A set's table in Markdown.
@@ -24,9 +23,10 @@ pub(crate) fn table(set: &Set, scores: &[Score]) -> String {
                 score.meaning
             )
         });
-        let broken = match (score.way, score.wrong_per_hit()) {
-            (Way::Verified { most, .. }, Some(wrong)) if wrong > most => " **above the promise**",
-            _ => "",
+        let broken = match (score.is_above(), score.is_broken()) {
+            (_, true) => " **promise broken**",
+            (true, false) => " above the promise, within chance",
+            (false, false) => "",
         };
         let _ = writeln!(
             text,

@@ -1,8 +1,13 @@
 //! Counting what became of the questions.
 
+use tollgate::cache::verify::bound;
+
 use crate::ask::{Kind, Outcome};
 use crate::sets::Question;
 use crate::way::Way;
+
+/// How unlikely so many wrong answers must be, had the promise been kept, to call it broken.
+const CHANCE: f64 = 0.05;
 
 /// What one way made of one set.
 #[derive(Debug, Clone, Copy)]
@@ -76,6 +81,23 @@ impl Score {
     /// Wrong ones of those answered by meaning; none without any.
     pub(crate) fn wrong_per_hit(&self) -> Option<f64> {
         share(self.meaning_wrong, self.meaning)
+    }
+
+    /// Whether more was wrong than promised.
+    pub(crate) fn is_above(&self) -> bool {
+        let wrong = self.wrong_per_hit();
+        matches!((self.way, wrong), (Way::Verified { most, .. }, Some(wrong)) if wrong > most)
+    }
+
+    /// Whether so much more was wrong than promised that chance does not explain it.
+    pub(crate) fn is_broken(&self) -> bool {
+        let (wrong, hits) = (self.meaning_wrong as f64, self.meaning as f64);
+        match self.way {
+            Way::Verified { most, .. } => {
+                self.is_above() && bound::exceeds(wrong, hits, most, CHANCE)
+            }
+            Way::Exact | Way::Threshold { .. } => false,
+        }
     }
 
     /// Wrong ones from the cache, of all.

@@ -130,12 +130,13 @@ impl Cache {
             && !asked_for_more;
         match verdict {
             Verdict::Serve | Verdict::ServeAndCheck if serve => {
-                verifier.served(&entry.id, &place, route, &case);
+                let check = (verdict == Verdict::ServeAndCheck).then(|| Box::new(sighting()));
+                verifier.served(&entry.id, &place, route, &case, check.is_some());
                 SemanticOutcome::Hit {
                     entry: Arc::clone(entry),
                     similarity: one.similarity,
                     vector: Arc::clone(&vector),
-                    check: (verdict == Verdict::ServeAndCheck).then(|| Box::new(sighting())),
+                    check,
                 }
             }
             _ => miss(Some(Box::new(sighting())), None),

@@ -1,16 +1,27 @@
 //! One place's calibration: what it has seen, what it concluded, and whether that may be served yet.
 
+use super::bound;
 use super::cut::{self, Choice, Region};
 use super::features::FEATURES;
-use super::ledger::Ledger;
+use super::ledger::{Fate, Ledger};
 use super::model::Model;
 use super::watch::{Aim, Alarm, Trial};
 
-/// Labels after which a conclusion is drawn anew.
+/// Labels after which a conclusion is drawn anew, at least.
 const EVERY: usize = 100;
+
+/// The more labels it rests on, the more new ones it takes to change: this part of them. To look more often would be to
+/// wait for a stroke of luck.
+const PART: usize = 40;
 
 /// Labels of its own from which on a learner that serves nothing is not overruled by its parent.
 const OF_AGE: usize = 1500;
+
+/// Questions that are enough where those before them were about another world.
+const RECENT: usize = 4096;
+
+/// How unlikely the old labels must be, were the world the same, for them to be set aside.
+const CHANGE: f64 = 0.001;
 
 /// Fewest labels that a conclusion is drawn from.
 const FEWEST: usize = 150;
@@ -61,8 +72,7 @@ enum Standing {
 /// Work for a thread that may take its time: drawing a conclusion from some thousand labels takes milliseconds.
 #[derive(Debug)]
 pub struct Work {
-    labels: Vec<([f32; FEATURES], bool)>,
-    asked: Vec<[f32; FEATURES]>,
+    questions: Vec<([f32; FEATURES], Fate)>,
     most: f64,
 }
 
@@ -74,12 +84,47 @@ impl Work {
     /// Does it.
     #[must_use]
     pub fn run(&self) -> Done {
-        let model = Model::fit(&self.labels);
-        let labels = self.labels.iter();
-        let scored = labels.map(|(features, right)| (model.score(features), *right));
-        let asked = self.asked.iter().map(|features| model.score(features));
-        let choice = cut::choose(scored.collect(), asked.collect(), self.most);
-        Done(Concluded { model, choice })
+        let whole = Concluded::from(&self.questions, self.most);
+        let (old, new) = self
+            .questions
+            .split_at(self.questions.len().saturating_sub(RECENT));
+        if old.is_empty() || whole.choice.serve.is_some() {
+            return Done(whole);
+        }
+        let recent = Concluded::from(new, self.most);
+        let changed = recent.is_news(old, self.most);
+        Done(if changed { recent } else { whole })
+    }
+}
+
+impl Concluded {
+    fn from(questions: &[([f32; FEATURES], Fate)], most: f64) -> Self {
+        let label = |(features, fate): &([f32; FEATURES], Fate)| Some((*features, fate.label()?));
+        let labels: Vec<_> = questions.iter().filter_map(label).collect();
+        let model = Model::fit(&labels);
+        let score =
+            |(features, fate): &([f32; FEATURES], Fate)| (model.score(features), fate.label());
+        let scored: Vec<_> = questions.iter().map(score).collect();
+        let choice = cut::choose(&scored, most);
+        Self { model, choice }
+    }
+
+    /// Whether what it would serve was wrong so often before that chance does not explain it: the world has changed, and the
+    /// old labels are about another one.
+    fn is_news(&self, old: &[([f32; FEATURES], Fate)], most: f64) -> bool {
+        let labels = old
+            .iter()
+            .filter(|(features, _)| self.serves(features))
+            .filter_map(|(_, fate)| fate.label());
+        let (wrong, seen) = labels.fold((0.0, 0.0), |(wrong, seen), right| {
+            (wrong + if right { 0.0 } else { 1.0 }, seen + 1.0)
+        });
+        bound::exceeds(wrong, seen, most, CHANGE)
+    }
+
+    fn serves(&self, features: &[f32; FEATURES]) -> bool {
+        let serve = self.choice.serve.as_ref();
+        serve.is_some_and(|region| self.model.score(features) >= region.from)
     }
 }
 
@@ -106,9 +151,9 @@ impl Learner {
         }
     }
 
-    /// Notes that a question was asked.
-    pub fn ask(&mut self, features: [f32; FEATURES]) {
-        self.ledger.ask(features);
+    /// Notes that the answer of a case was served unseen.
+    pub fn served(&mut self, features: &[f32; FEATURES]) {
+        self.ledger.note(features, Fate::Unseen);
     }
 
     /// Whether the answer of a case may be served.
@@ -135,7 +180,8 @@ impl Learner {
     /// Notes whether the answer of a case was right. Gives the work that is due.
     pub fn label(&mut self, features: [f32; FEATURES], right: bool) -> Option<Work> {
         let within = self.within(&features);
-        self.ledger.label(features, right);
+        let fate = if right { Fate::Right } else { Fate::Wrong };
+        self.ledger.note(&features, fate);
         self.fresh += 1;
         if within {
             match &mut self.standing {
@@ -154,7 +200,8 @@ impl Learner {
                 }
             }
         }
-        let due = self.fresh >= EVERY && self.ledger.labels() >= FEWEST;
+        let labels = self.ledger.labels();
+        let due = self.fresh >= EVERY.max(labels / PART) && labels >= FEWEST;
         due.then(|| self.work())
     }
 
@@ -162,8 +209,7 @@ impl Learner {
     pub fn work(&mut self) -> Work {
         self.fresh = 0;
         Work {
-            labels: self.ledger.all_labels(),
-            asked: self.ledger.all_asked(),
+            questions: self.ledger.rows().collect(),
             most: self.aim.step(),
         }
     }
@@ -227,9 +273,8 @@ impl Learner {
     }
 
     fn within(&self, features: &[f32; FEATURES]) -> bool {
-        self.concluded.as_ref().is_some_and(|concluded| {
-            let serve = concluded.choice.serve.as_ref();
-            serve.is_some_and(|region| concluded.model.score(features) >= region.from)
-        })
+        self.concluded
+            .as_ref()
+            .is_some_and(|concluded| concluded.serves(features))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::learner::Learner;
 
-/// Grounds that learn at once. One with all its labels takes about 200 KiB.
+/// Grounds that learn at once. One with all its labels takes about 280 KiB.
 const GROUNDS: usize = 64;
 
 /// Classes that learn on their own at once, of the same size.

@@ -35,6 +35,7 @@ fn live(
         if verdict != Verdict::Refuse {
             served += 1;
             wrong += usize::from(!right);
+            verifier.served("", place, "route", &case, verdict == Verdict::ServeAndCheck);
         }
         if verdict != Verdict::Serve {
             for due in verifier.label(place, "route", case.features, right) {
@@ -212,7 +213,7 @@ fn complaints_are_labels() {
             verifier.decide(&place(1, 1), "route", &near, 0.5),
             Verdict::Serve
         );
-        verifier.served("e1", &place(1, 1), "route", &near);
+        verifier.served("e1", &place(1, 1), "route", &near, false);
         verifier.feedback("e1", false).unwrap();
         if verifier.reports()[0].alarms > 0 {
             break;

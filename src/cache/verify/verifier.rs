@@ -75,14 +75,12 @@ impl Verifier {
         let mut places = self.places.lock();
         let (ground, class) = keys(place);
         let whole = places.get_or_make(ground, route, self.most);
-        whole.learner.ask(case.features);
         let first = *whole.first.get_or_insert(place.class);
         let borrowed = whole.learner.opinion(&case.features);
         let opinion = if first == place.class && places.get(class).is_none() {
             borrowed
         } else {
             let own = &mut places.get_or_make(class, route, self.most).learner;
-            own.ask(case.features);
             match own.opinion(&case.features) {
                 Opinion::Unsure if own.stands_alone() => Opinion::Bad,
                 Opinion::Unsure => borrowed,
@@ -96,8 +94,18 @@ impl Verifier {
         }
     }
 
-    /// Remembers that the entry `id` was served, for [`Self::feedback`].
-    pub fn served(&self, id: &str, place: &Place, route: &str, case: &Case) {
+    /// Notes that the entry `id` was served, and remembers it for [`Self::feedback`]. `checked`: a label follows.
+    pub fn served(&self, id: &str, place: &Place, route: &str, case: &Case, checked: bool) {
+        if !checked {
+            let mut places = self.places.lock();
+            let (ground, class) = keys(place);
+            for key in [ground, class] {
+                if let Some(kept) = places.get(key) {
+                    kept.learner.served(&case.features);
+                    kept.changed = true;
+                }
+            }
+        }
         let mut served = self.served.lock();
         if served.len() >= SERVED {
             served.pop_front();
