@@ -25,6 +25,10 @@ const EXPANSION_ADD: usize = 128;
 
 const EXPANSION_SEARCH: usize = 96;
 
+/// Vectors that so many candidates are enough for. More want more of them, by the root of how many more: measured at a
+/// million, 0.953 of the nearest sixteen are found with 96 candidates, 0.974 with 192 and 0.993 with 384, in twice the time.
+const ENOUGH_FOR: usize = 50_000;
+
 /// What a graph keeps for a vector beside it, in bytes: key, level and twice `CONNECTIVITY` neighbours of four bytes, as
 /// many again for the one in sixteen that stands on the next level, and its places in the tables of nodes, vectors and keys.
 const NODE_BYTES: usize = 10 + (4 + 8 * CONNECTIVITY) + 9 + 8 + 8 + 32;
@@ -57,7 +61,10 @@ impl Inner {
     fn reserve(&self, capacity: usize) -> Result<(), String> {
         self.index
             .reserve_capacity_and_threads(capacity, THREADS)
-            .map_err(said)
+            .map_err(said)?;
+        self.index
+            .change_expansion_search(expansion_search(self.index.capacity()));
+        Ok(())
     }
 }
 
@@ -165,12 +172,18 @@ impl Graph {
             return Err("of other dimensions".to_owned());
         }
         index.change_expansion_add(EXPANSION_ADD);
-        index.change_expansion_search(EXPANSION_SEARCH);
         let inner = Inner { index, free };
         let room = inner.index.size() + free + 2 * THREADS;
         inner.reserve(room.max(FIRST))?;
         Ok(Self::of(inner, dimensions))
     }
+}
+
+/// Candidates that are kept in mind while searching a graph with room for so many vectors.
+fn expansion_search(capacity: usize) -> usize {
+    (EXPANSION_SEARCH * EXPANSION_SEARCH * capacity / ENOUGH_FOR)
+        .isqrt()
+        .max(EXPANSION_SEARCH)
 }
 
 fn empty(dimensions: usize) -> Result<Index, String> {
@@ -194,4 +207,23 @@ fn text(path: &Path) -> Result<String, String> {
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn said(error: impl ToString) -> String {
     error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_larger_graph_is_searched_with_more_candidates() {
+        assert_eq!(expansion_search(FIRST), EXPANSION_SEARCH);
+        assert_eq!(expansion_search(ENOUGH_FOR), EXPANSION_SEARCH);
+        assert!((400..500).contains(&expansion_search(1 << 20)));
+        let graph = Graph::new(8).unwrap();
+        assert_eq!(
+            graph.inner.read().index.expansion_search(),
+            EXPANSION_SEARCH
+        );
+        graph.inner.write().reserve(4 * ENOUGH_FOR).unwrap();
+        assert!(graph.inner.read().index.expansion_search() >= 2 * EXPANSION_SEARCH);
+    }
 }
