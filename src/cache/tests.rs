@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::embed::tests::{fake, real};
 use super::entry::tests::answer;
+use super::meaning::SecondLook;
 use super::*;
-use crate::config::model::Scope;
+use crate::config::model::{self, Scope};
 use crate::llm::Document;
 
 const HOUR: Duration = Duration::from_secs(3600);

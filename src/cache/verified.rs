@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::index::Neighbour;
+use super::meaning::{Meaning, SemanticOutcome, differs};
 use super::verify::answer::{SHORT, words};
 use super::verify::{Case, Dispute, Due, FEATURES, Near, Place, Report, Verdict, Verifier};
-use super::{Cache, Directives, Entry, Identity, Meaning, SemanticOutcome, differs, guard};
+use super::{Cache, Directives, Entry, Identity, guard};
 use crate::config::model::{self, Decision, Semantic, SemanticMode};
 
 /// Promise that a curve is drawn for where none was made.
