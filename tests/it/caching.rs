@@ -1,6 +1,5 @@
 //! Answers given before: exact and by meaning, replayed as the client asks, never to somebody else.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::client::{self, Answer, ask, chat, post_chat};
 use crate::support::gate::Gate;
 use crate::support::peer::{Peer, Wire, sha256};
-use crate::support::until;
+use crate::support::{sentence_model, until};
 
 const CACHED: &str = "routes:\n  - { match: { path: \"/v1/*\" }, pool: pool, cache: answers }\n";
 
@@ -323,15 +322,9 @@ async fn entries_die_at_their_ttl_and_the_bytes_stay_bounded() {
     .await;
 }
 
-fn model() -> Option<PathBuf> {
-    let path = PathBuf::from(std::env::var_os("TOLLGATE_MODELS")?).join("all-MiniLM-L6-v2");
-    path.join("model.onnx").exists().then_some(path)
-}
-
 #[tokio::test]
 async fn a_question_in_other_words_gets_the_answer_and_says_how_similar_it_was() {
-    let Some(model) = model() else {
-        eprintln!("skipped: TOLLGATE_MODELS names no folder with all-MiniLM-L6-v2");
+    let Some(model) = sentence_model() else {
         return;
     };
     let (peer, calls) = counting_peer().await;
@@ -340,12 +333,7 @@ async fn a_question_in_other_words_gets_the_answer_and_says_how_similar_it_was()
         model.display()
     );
     let gate = gate(&peer, &caches, "").await;
-    until("the embedder is ready", || async {
-        gate.metric("tollgate_embedder_ready{cache=\"answers\"}")
-            .await
-            == 1.0
-    })
-    .await;
+    gate.embeds().await;
     assert_eq!(
         status(&ask(gate.address, "How do I reset my password?", &[]).await),
         "MISS"

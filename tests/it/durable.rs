@@ -3,7 +3,6 @@
 mod kill;
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -12,7 +11,7 @@ use crate::support::client::{Answer, ask};
 use crate::support::gate::{Gate, pool};
 use crate::support::peer::{Peer, Wire, sha256};
 use crate::support::replace::{successor, upgrade};
-use crate::support::until;
+use crate::support::{sentence_model, until};
 
 /// What this peer answers to a question, so that every answer can be checked.
 fn deserved(question: &str) -> String {
@@ -127,15 +126,9 @@ async fn a_life_that_ends_while_nobody_serves_is_over() {
     assert_eq!(asked(&gate, "short").await, "MISS");
 }
 
-fn model() -> Option<PathBuf> {
-    let path = PathBuf::from(std::env::var_os("TOLLGATE_MODELS")?).join("all-MiniLM-L6-v2");
-    path.join("model.onnx").exists().then_some(path)
-}
-
 #[tokio::test]
 async fn a_question_in_other_words_is_answered_after_a_restart_but_not_by_another_models_vectors() {
-    let Some(model) = model() else {
-        eprintln!("skipped: TOLLGATE_MODELS names no folder with all-MiniLM-L6-v2");
+    let Some(model) = sentence_model() else {
         return;
     };
     let peer = knowing_peer().await;
@@ -145,20 +138,13 @@ async fn a_question_in_other_words_is_answered_after_a_restart_but_not_by_anothe
             ", semantic: {{ threshold: 0.8, guard: false, deadline: 5s, embedder: {{ model: m, path: {model}, pooling: {pooling} }} }}"
         )
     };
-    let ready = async |gate: &Gate| {
-        until("the embedder is ready", || async {
-            let series = "tollgate_embedder_ready{cache=\"answers\"}";
-            gate.metric(series).await == 1.0
-        })
-        .await;
-    };
     let mut gate = Gate::start(&config(&peer, &meaning("mean"))).await;
-    ready(&gate).await;
+    gate.embeds().await;
     asked(&gate, "How do I reset my password?").await;
     written(&gate, 1).await;
     gate.kill();
     gate.start_again().await;
-    ready(&gate).await;
+    gate.embeds().await;
     let vectors = "tollgate_cache_vectors{cache=\"answers\"}";
     until("the vector is there", || async {
         gate.metric(vectors).await == 1.0
@@ -170,7 +156,7 @@ async fn a_question_in_other_words_is_answered_after_a_restart_but_not_by_anothe
     gate.kill();
     gate.rewrite(&config(&peer, &meaning("cls")));
     gate.start_again().await;
-    ready(&gate).await;
+    gate.embeds().await;
     settled(&gate).await;
     assert_eq!(asked(&gate, "How could I reset my password?").await, "MISS");
     assert_eq!(asked(&gate, "How do I reset my password?").await, "HIT");

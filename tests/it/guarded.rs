@@ -1,11 +1,9 @@
 //! What is kept apart although its words are near, and what is kept for a short time only.
 
-use std::path::PathBuf;
-
 use crate::support::client::{Answer, ask};
 use crate::support::gate::Gate;
 use crate::support::peer::{Peer, Wire};
-use crate::support::until;
+use crate::support::{sentence_model, until};
 
 const CACHED: &str = "routes:\n  - { match: { path: \"/v1/*\" }, pool: pool, cache: answers }\n";
 
@@ -32,15 +30,9 @@ fn status(answer: &Answer) -> &str {
     answer.header("x-cache-status").unwrap_or("none")
 }
 
-fn model() -> Option<PathBuf> {
-    let path = PathBuf::from(std::env::var_os("TOLLGATE_MODELS")?).join("all-MiniLM-L6-v2");
-    path.join("model.onnx").exists().then_some(path)
-}
-
 #[tokio::test]
 async fn another_country_is_another_question_whatever_the_similarity() {
-    let Some(model) = model() else {
-        eprintln!("skipped: TOLLGATE_MODELS names no folder with all-MiniLM-L6-v2");
+    let Some(model) = sentence_model() else {
         return;
     };
     let semantic = |guard| {
@@ -55,12 +47,7 @@ async fn another_country_is_another_question_whatever_the_similarity() {
     ] {
         let peer = peer().await;
         let gate = gate(&peer, &semantic(guard)).await;
-        until("the embedder is ready", || async {
-            gate.metric("tollgate_embedder_ready{cache=\"answers\"}")
-                .await
-                == 1.0
-        })
-        .await;
+        gate.embeds().await;
         ask(gate.address, "What is the capital of France?", &[]).await;
         until("the question is indexed", || async {
             gate.metric("tollgate_cache_vectors{cache=\"answers\"}")
@@ -80,8 +67,7 @@ async fn another_country_is_another_question_whatever_the_similarity() {
 
 #[tokio::test]
 async fn a_question_too_short_is_not_compared_by_meaning() {
-    let Some(model) = model() else {
-        eprintln!("skipped: TOLLGATE_MODELS names no folder with all-MiniLM-L6-v2");
+    let Some(model) = sentence_model() else {
         return;
     };
     let peer = peer().await;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::support::client::{Answer, ask, chat, post_chat, send};
 use crate::support::gate::Gate;
 use crate::support::peer::{Peer, Wire, sha256};
+use crate::support::{sentence_model, until};
 
 /// The name that clients know every gate by: its port is another after each start.
 const HOST: (&str, &str) = ("host", "tollgate.example");
@@ -187,7 +188,7 @@ async fn an_epoch_makes_what_is_older_unreachable_and_nothing_else() {
         let first = done.json()["epochs"]["answers"].as_u64().expect("a number");
         let expected: Vec<usize> = (0..6).filter(|n| !gone.contains(n)).collect();
         assert_eq!(left(&gate).await, expected, "{whose}");
-        crate::support::until("they leave memory, too", || async {
+        until("they leave memory, too", || async {
             let held = gate
                 .metric("tollgate_cache_entries{cache=\"answers\"}")
                 .await;
@@ -276,11 +277,7 @@ async fn feedback_keeps_good_answers_and_takes_bad_ones_out() {
 
 #[tokio::test]
 async fn what_is_near_a_text_is_found_and_purged() {
-    let model = std::env::var_os("TOLLGATE_MODELS")
-        .map(|models| std::path::PathBuf::from(models).join("all-MiniLM-L6-v2"))
-        .filter(|model| model.join("model.onnx").exists());
-    let Some(model) = model else {
-        eprintln!("skipped: TOLLGATE_MODELS names no folder with all-MiniLM-L6-v2");
+    let Some(model) = sentence_model() else {
         return;
     };
     let peer = peer().await;
@@ -289,12 +286,7 @@ async fn what_is_near_a_text_is_found_and_purged() {
         model.display()
     );
     let gate = Gate::before(&[peer.address], &rest(&cache)).await;
-    crate::support::until("the embedder is ready", || async {
-        gate.metric("tollgate_embedder_ready{cache=\"answers\"}")
-            .await
-            == 1.0
-    })
-    .await;
+    gate.embeds().await;
     let near = [
         "How do I reset my password?",
         "How can I reset my password?",
@@ -306,7 +298,7 @@ async fn what_is_near_a_text_is_found_and_purged() {
             post_chat(gate.address, &body, &[("authorization", "Bearer key-a")]).await;
         }
     }
-    crate::support::until("all are indexed", || async {
+    until("all are indexed", || async {
         gate.metric("tollgate_cache_vectors{cache=\"answers\"}")
             .await
             == 6.0

@@ -1,6 +1,5 @@
 //! Serving by meaning under a promise: it learns from misses, begins to serve, and checks what it served upstream.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::client::{self, ask};
 use crate::support::gate::Gate;
 use crate::support::peer::{Peer, Wire};
-use crate::support::until;
+use crate::support::{sentence_model, until};
 
 /// Questions begin so, and each is about one of these.
 const TOPICS: [&str; 4] = [
@@ -60,10 +59,7 @@ async fn knowing_peer() -> (Peer, Arc<AtomicUsize>) {
 
 #[tokio::test]
 async fn it_serves_once_it_can_promise_and_checks_what_it_served_behind_the_clients_back() {
-    let models = std::env::var_os("TOLLGATE_MODELS").map(PathBuf::from);
-    let model = models.map(|models| models.join("all-MiniLM-L6-v2"));
-    let Some(model) = model.filter(|model| model.join("model.onnx").exists()) else {
-        eprintln!("skipped: TOLLGATE_MODELS names no folder with all-MiniLM-L6-v2");
+    let Some(model) = sentence_model() else {
         return;
     };
     let (peer, calls) = knowing_peer().await;
@@ -75,12 +71,7 @@ async fn it_serves_once_it_can_promise_and_checks_what_it_served_behind_the_clie
         ),
     )
     .await;
-    until("the embedder is ready", || async {
-        gate.metric("tollgate_embedder_ready{cache=\"answers\"}")
-            .await
-            == 1.0
-    })
-    .await;
+    gate.embeds().await;
 
     let (mut asked, mut hits) = (0, 0);
     'asking: for first in ENDS {

@@ -34,6 +34,13 @@ struct Parts {
     graph: Option<Arc<Graph>>,
 }
 
+impl Parts {
+    /// Whether they are so few that the list is all there is to be.
+    fn is_small(&self) -> bool {
+        self.graph.is_none() && self.list.len() <= GRAPH_FROM
+    }
+}
+
 type Listed = (u64, Arc<[i16]>);
 
 /// What came of adding a vector.
@@ -86,8 +93,11 @@ impl Class {
     /// Vectors that wait in the list for the graph.
     pub(super) fn waiting(&self) -> usize {
         let parts = self.parts.read();
-        let short = parts.graph.is_none() && parts.list.len() <= GRAPH_FROM;
-        if short { 0 } else { parts.list.len() }
+        if parts.is_small() {
+            0
+        } else {
+            parts.list.len()
+        }
     }
 
     pub(super) fn graph(&self) -> Option<Arc<Graph>> {
@@ -96,8 +106,7 @@ impl Class {
 
     /// Whether a search is a look through a short list and no more.
     pub(super) fn is_small(&self) -> bool {
-        let parts = self.parts.read();
-        parts.graph.is_none() && parts.list.len() <= GRAPH_FROM
+        self.parts.read().is_small()
     }
 
     /// Adds a vector to the list.
@@ -147,7 +156,7 @@ impl Class {
         loop {
             let (graph, listed) = {
                 let parts = self.parts.read();
-                if parts.graph.is_none() && parts.list.len() <= GRAPH_FROM {
+                if parts.is_small() {
                     return Ok(());
                 }
                 (parts.graph.clone(), parts.list.clone())

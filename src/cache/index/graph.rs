@@ -2,9 +2,9 @@
 //!
 //! Searches and additions go on beside each other. What must not: growing, which moves what others read, and writing a
 //! vector into the place of a removed one, since a search might take one half for the old and the other for the new. Both
-//! have the graph for themselves, for a millisecond. A vector
-//! that is on its way in is counted before it is there, so nothing that goes through all of them may run beside additions:
-//! neither writing to a file nor exact search, nor `usearch`'s own sum of its memory, which is never asked for.
+//! have the graph for themselves, for a millisecond. A vector that is on its way in is counted before it is there, so nothing
+//! that goes through all of them may run beside additions: neither writing to a file nor exact search, nor `usearch`'s own
+//! sum of its memory, which is never asked for.
 
 use std::path::Path;
 
@@ -22,7 +22,6 @@ const FIRST: usize = 512;
 /// vectors.
 const CONNECTIVITY: usize = 16;
 const EXPANSION_ADD: usize = 128;
-
 const EXPANSION_SEARCH: usize = 96;
 
 /// Vectors that so many candidates are enough for. More want more of them, by the root of how many more: measured at a

@@ -4,15 +4,11 @@ use serde_json::Value;
 
 use super::bench::{Bench, KEYS, leaks, marker};
 use crate::support::client::chat;
-use crate::support::until;
+use crate::support::{sentence_model, until};
 
 #[tokio::test]
 async fn a_question_in_other_words_gets_nobody_the_answer_of_another() {
-    let model = std::env::var_os("TOLLGATE_MODELS")
-        .map(|models| std::path::PathBuf::from(models).join("all-MiniLM-L6-v2"))
-        .filter(|model| model.join("model.onnx").exists());
-    let Some(model) = model else {
-        eprintln!("skipped: TOLLGATE_MODELS names no folder with all-MiniLM-L6-v2");
+    let Some(model) = sentence_model() else {
         return;
     };
     for (scope, friend, thieves) in [
@@ -24,11 +20,7 @@ async fn a_question_in_other_words_gets_nobody_the_answer_of_another() {
             model.display()
         );
         let bench = Bench::start(&cache, KEYS).await;
-        until("the embedder is ready", || async {
-            let ready = "tollgate_embedder_ready{cache=\"answers\"}";
-            bench.gate.metric(ready).await == 1.0
-        })
-        .await;
+        bench.gate.embeds().await;
         let asked = chat("How do I reset my password?", Value::Null);
         let secret = marker(&bench.ask("key-a", &[], &asked).await);
         until("the question is indexed", || async {

@@ -131,6 +131,16 @@ impl Gate {
             .map_or(0.0, |(_, value)| value.parse().expect("a number"))
     }
 
+    /// Waits until the cache `answers` can serve by meaning.
+    pub async fn embeds(&self) {
+        super::until("the embedder is ready", || async {
+            self.metric("tollgate_embedder_ready{cache=\"answers\"}")
+                .await
+                == 1.0
+        })
+        .await;
+    }
+
     /// Asserts that nothing is counted as running any more.
     pub async fn is_at_rest(&self) {
         until("every gauge is zero", || async {

@@ -52,6 +52,17 @@ pub async fn until_lines(text: impl Fn() -> String, count: usize) -> Vec<String>
     text().lines().map(str::to_owned).collect()
 }
 
+/// Directory of the sentence model that `scripts/setup-embedder` makes; says so where there is none.
+pub fn sentence_model() -> Option<PathBuf> {
+    let models = std::env::var_os("TOLLGATE_MODELS").map(PathBuf::from);
+    let model = models.map(|models| models.join("all-MiniLM-L6-v2"));
+    let model = model.filter(|model| model.join("model.onnx").exists());
+    if model.is_none() {
+        eprintln!("skipped: TOLLGATE_MODELS names no folder with all-MiniLM-L6-v2");
+    }
+    model
+}
+
 /// The folder of recorded data, or `None` with a clear word when it is absent.
 pub fn data(folder: &str) -> Option<PathBuf> {
     let path = std::env::var_os("TOLLGATE_DATA")
