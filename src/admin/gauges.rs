@@ -17,6 +17,7 @@ pub(super) fn refresh(snapshot: &Snapshot, now: Instant) {
         &*names::PEER_INFLIGHT,
         &*names::PEER_UP,
         &*names::SINGLEFLIGHT_FLIGHTS,
+        &*names::SINGLEFLIGHT_FOLLOWERS,
         &*names::CACHE_ENTRIES,
         &*names::CACHE_BYTES,
         &*names::CACHE_VECTORS,
@@ -55,6 +56,9 @@ pub(super) fn refresh(snapshot: &Snapshot, now: Instant) {
         names::SINGLEFLIGHT_FLIGHTS
             .with_label_values(&[name])
             .set(count(stats.flights));
+        names::SINGLEFLIGHT_FOLLOWERS
+            .with_label_values(&[name])
+            .set(count(stats.followers));
         names::CACHE_ENTRIES
             .with_label_values(&[name])
             .set(count(stats.entries));

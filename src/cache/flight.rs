@@ -98,6 +98,8 @@ pub enum Joined {
 pub struct Flights {
     by_key: SharedMap<FlightKey, Arc<Flight>>,
     landed: AtomicU64,
+    /// Those who follow, over all flights.
+    following: AtomicUsize,
     /// Largest answer that is held whole, in bytes.
     most: usize,
 }
@@ -122,6 +124,7 @@ impl Flights {
         Arc::new(Self {
             by_key: SharedMap::default(),
             landed: AtomicU64::new(0),
+            following: AtomicUsize::new(0),
             most: usize::try_from(most).unwrap_or(usize::MAX),
         })
     }
@@ -142,10 +145,10 @@ impl Flights {
                     return Joined::Lead(Lead::of(self, flight));
                 }
                 if state.takes_newcomers() {
-                    flight.followers.fetch_add(1, Ordering::SeqCst);
+                    let follow = Follow::from_start(self, Arc::clone(&flight));
                     drop(state);
                     flight.crew.notify_waiters();
-                    return Joined::Follow(Follow::from_start(self, flight));
+                    return Joined::Follow(follow);
                 }
                 drop(state);
                 let flight = Arc::new(Flight::new(key));
@@ -165,6 +168,12 @@ impl Flights {
     #[must_use]
     pub fn len(&self) -> usize {
         self.by_key.len()
+    }
+
+    /// Those who follow a flight now, also one that takes no newcomers any more.
+    #[must_use]
+    pub fn following(&self) -> usize {
+        self.following.load(Ordering::Relaxed)
     }
 
     /// Whether there are none.

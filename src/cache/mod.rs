@@ -113,6 +113,8 @@ pub struct Stats {
     pub max_bytes: u64,
     /// Upstream calls that others may share.
     pub flights: u64,
+    /// Requests that follow one.
+    pub followers: u64,
     /// The semantic index, where there is one.
     pub index: Option<IndexStats>,
     /// The embedder, where there is one.
@@ -286,6 +288,7 @@ impl Cache {
             bytes: self.exact.bytes(),
             max_bytes: self.exact.max_bytes(),
             flights: self.flights.len() as u64,
+            followers: self.flights.following() as u64,
             index: self.meaning.as_ref().map(|meaning| meaning.index.stats()),
             embedder: self
                 .meaning

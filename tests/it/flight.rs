@@ -190,10 +190,12 @@ impl Asked {
     }
 }
 
-/// Waits until so many requests are in the gate.
-async fn in_flight(gate: &Gate, requests: usize) {
-    until("the requests are there", || async {
-        gate.metric("tollgate_inflight_requests").await == requests as f64
+/// Waits until so many requests follow another. That they are in the gate says nothing of it yet.
+async fn followers(gate: &Gate, requests: usize) {
+    until("they follow", || async {
+        gate.metric("tollgate_singleflight_followers{cache=\"answers\"}")
+            .await
+            == requests as f64
     })
     .await;
 }
@@ -223,7 +225,7 @@ async fn ten_at_once_are_one_call_and_ten_full_answers() {
             let (address, body) = (gate.address, body.clone());
             all.spawn(async move { post_chat(address, &body, &[]).await });
         }
-        in_flight(&gate, 10).await;
+        followers(&gate, 9).await;
         steps.step(4);
         let answers = all.join_all().await;
         let first = &answers[0].body;
@@ -240,10 +242,10 @@ async fn ten_at_once_are_one_call_and_ten_full_answers() {
         };
         assert_eq!((told("MISS"), told("COALESCED")), (1, 9));
         assert_eq!(steps.calls(), 1);
+        gate.is_at_rest().await;
         assert_eq!(followed(&gate, "answered").await, 9.0);
         assert_eq!(gate.metric("tollgate_cache_saved_tokens_total").await, 99.0);
         assert_eq!(status(&post_chat(gate.address, &body, &[]).await), "HIT");
-        gate.is_at_rest().await;
     }
 }
 
@@ -332,12 +334,12 @@ async fn requests_of_another_form_or_another_client_do_not_share() {
 }
 
 /// One who leads and so many who follow it, all before the first byte.
-async fn crowd(gate: &Gate, steps: &Steps, followers: usize) -> (Asked, Vec<Asked>) {
+async fn crowd(gate: &Gate, steps: &Steps, size: usize) -> (Asked, Vec<Asked>) {
     let lead = Asked::send(gate.address, streamed());
     until("the peer is asked", || async { steps.calls() == 1 }).await;
-    let all = (0..followers).map(|_| Asked::send(gate.address, streamed()));
+    let all = (0..size).map(|_| Asked::send(gate.address, streamed()));
     let all: Vec<_> = all.collect();
-    in_flight(gate, followers + 1).await;
+    followers(gate, size).await;
     (lead, all)
 }
 
@@ -392,7 +394,7 @@ async fn followers_get_their_answer_when_the_leads_client_leaves_while_it_waits_
     let all: Vec<_> = (0..5)
         .map(|_| Asked::send(gate.address, streamed()))
         .collect();
-    in_flight(&gate, 7).await;
+    followers(&gate, 5).await;
     lead.leave();
     steps.step(1);
     assert_eq!(other.answer().await.status, 200);
@@ -469,8 +471,8 @@ async fn a_follower_takes_over_when_the_leads_peer_fails_before_the_first_byte()
         }
         assert_eq!(told["MISS"], 1);
         assert_eq!(told["COALESCED"], 4);
-        assert_eq!((steps.calls(), followed(&gate, "promoted").await), (2, 1.0));
         gate.is_at_rest().await;
+        assert_eq!((steps.calls(), followed(&gate, "promoted").await), (2, 1.0));
     }
 }
 
@@ -495,8 +497,8 @@ async fn an_answer_that_breaks_off_is_the_same_truth_for_all() {
     }
     assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
     assert!(texts[0].contains("\"error\"") && !texts[0].contains("[DONE]"));
-    assert_eq!(followed(&gate, "broken").await, 4.0);
     gate.is_at_rest().await;
+    assert_eq!(followed(&gate, "broken").await, 4.0);
 }
 
 #[tokio::test]
@@ -546,8 +548,8 @@ async fn who_waited_long_enough_asks_for_itself() {
     for answer in [lead.answer().await, other.answer().await] {
         assert_eq!(status(&answer), "MISS");
     }
-    assert_eq!(followed(&gate, "late").await, 1.0);
     gate.is_at_rest().await;
+    assert_eq!(followed(&gate, "late").await, 1.0);
 }
 
 #[tokio::test]
@@ -577,12 +579,13 @@ async fn followers_count_as_requests_and_not_as_tokens() {
             let key = [("authorization", "Bearer key-a")];
             post_chat(address, &chat("hello", Value::Null), &key).await
         });
-        in_flight(&gate, all.len()).await;
+        followers(&gate, all.len() - 1).await;
     }
     steps.step(1);
     for answer in all.join_all().await {
         assert_eq!(answer.status, 200);
     }
+    gate.is_at_rest().await;
     let key = [("authorization", "Bearer key-a")];
     let after = post_chat(gate.address, &chat("hello", Value::Null), &key).await;
     let left = |name: &str| {
@@ -607,9 +610,9 @@ async fn a_thousand_streams_alike_are_one_call_and_a_thousand_equal_answers() {
     steps.step(4);
     let first = lead.answer().await;
     assert_eq!(first.body, all_whole(all).await);
+    gate.is_at_rest().await;
     assert_eq!(
         (steps.calls(), followed(&gate, "answered").await),
         (1, 999.0)
     );
-    gate.is_at_rest().await;
 }

@@ -42,8 +42,10 @@ pub enum Step {
 }
 
 impl Follow {
-    /// From the first byte on; it is counted already.
+    /// From the first byte on. Under the lock of the flight's state.
     pub(super) fn from_start(flights: &Arc<Flights>, flight: Arc<Flight>) -> Self {
+        flight.followers.fetch_add(1, Ordering::SeqCst);
+        flights.following.fetch_add(1, Ordering::Relaxed);
         Self {
             flights: Arc::clone(flights),
             flight,
@@ -52,7 +54,7 @@ impl Follow {
         }
     }
 
-    /// From this byte on, behind the head; it is counted already.
+    /// From this byte on, behind the head. Under the lock of the flight's state.
     pub(super) fn begun_at(at: u64, flights: &Arc<Flights>, flight: Arc<Flight>) -> Self {
         let mut follow = Self::from_start(flights, flight);
         follow.at = at;
@@ -123,6 +125,7 @@ impl Drop for Follow {
             let left = self.flight.followers.fetch_sub(1, Ordering::SeqCst) - 1;
             left == 0 && matches!(state.phase, Phase::Leaderless)
         };
+        self.flights.following.fetch_sub(1, Ordering::Relaxed);
         self.flight.crew.notify_waiters();
         if stranded {
             self.flights.remove(&self.flight, |flight| {

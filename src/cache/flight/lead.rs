@@ -81,7 +81,6 @@ impl Lead {
     /// Follows its own answer, from behind what was pushed so far: for a lead that asks on elsewhere.
     pub fn follow(&self) -> Follow {
         let state = self.flight.state.lock();
-        self.flight.followers.fetch_add(1, Ordering::SeqCst);
         Follow::begun_at(state.end(), &self.flights, Arc::clone(&self.flight))
     }
 
