@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// Connections; a request that finds none free waits, and that counts.
     #[arg(long, default_value_t = 64)]
     connections: usize,
+    /// Ask the same question again and again.
+    #[arg(long)]
+    same: bool,
     /// Key that is sent.
     #[arg(long)]
     key: String,
@@ -50,8 +53,7 @@ pub(crate) async fn run(args: Args) -> io::Result<()> {
         lanes.spawn(lane(connection, Arc::clone(&dues), args.key.clone()));
     }
     // A thread of its own: the runtime's timers are only as fine as a millisecond.
-    let (rate, seconds) = (args.rate, args.seconds);
-    let giver = thread::spawn(move || hand_out(rate, seconds, &give));
+    let giver = thread::spawn(move || hand_out(args.rate, args.seconds, args.same, &give));
     let (mut took, mut late) = (histogram()?, histogram()?);
     while let Some(lane) = lanes.join_next().await {
         let (lane_took, lane_late) = lane.map_err(io::Error::other)??;
@@ -79,7 +81,7 @@ fn histogram() -> io::Result<Histogram<u64>> {
 }
 
 /// Hands requests out with exponential pauses between them.
-fn hand_out(rate: f64, seconds: f64, give: &mpsc::UnboundedSender<Due>) {
+fn hand_out(rate: f64, seconds: f64, same: bool, give: &mpsc::UnboundedSender<Due>) {
     let began = Instant::now();
     let mut random = fastrand::Rng::with_seed(1);
     let mut planned = 0.0;
@@ -92,6 +94,7 @@ fn hand_out(rate: f64, seconds: f64, give: &mpsc::UnboundedSender<Due>) {
         thread::sleep(planned.saturating_duration_since(Instant::now()));
         let at = Instant::now();
         let late = at - planned;
+        let number = if same { 0 } else { number };
         if give.send(Due { at, late, number }).is_err() {
             return;
         }

@@ -87,6 +87,29 @@ class Streams:
                 "kib_per_stream": (memory - rest) / self.count}
 
 
+def paced(bench, port, rate, seconds, *more):
+    """Requests at random times: answers, p50, p99 and p99.9 in ms, and how late the generator was at p99."""
+    command = on_core(LOAD_CORE, bench.ends, "paced", "--to", f"127.0.0.1:{port}", "--rate", rate,
+                      "--seconds", seconds, "--connections", bench.options.connections, "--key", KEY, *more)
+    answers, *micros = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[1:]
+    return [int(answers)] + [float(one) / 1000 for one in micros]
+
+
+class Paced:
+    """Requests at random times, as many a second to the one proxy as to the other."""
+
+    kind = "chat"
+
+    def __init__(self, rate, *more):
+        self.rate, self.more = rate, more
+
+    def measure(self, bench, proxy, seconds):
+        before = cpu_seconds(proxy.pid)
+        answers, p50, p99, _, _ = paced(bench, proxy.port, self.rate, seconds, *self.more)
+        cpu = cpu_seconds(proxy.pid) - before
+        return {"rate": answers / seconds, "cpu_per_1000": 1000 * cpu / answers, "p50_ms": p50, "p99_ms": p99}
+
+
 class HalfLoaded:
     """Random arrivals at half of what the proxy was just seen to take; its p99 less that of the upstream alone."""
 
@@ -97,17 +120,10 @@ class HalfLoaded:
 
     def measure(self, bench, proxy, seconds):
         rate = self.saturated.measure(bench, proxy, seconds)["rps"] / 2
-        direct = self.paced(bench, bench.proxies.answers, rate, seconds)
-        through = self.paced(bench, proxy.port, rate, seconds)
-        return {"rate": rate, "added_p50_ms": through[0] - direct[0], "added_p99_ms": through[1] - direct[1],
-                "p99_ms": through[1], "direct_p99_ms": direct[1], "late_p99_ms": through[3]}
-
-    @staticmethod
-    def paced(bench, port, rate, seconds):
-        command = on_core(LOAD_CORE, bench.ends, "paced", "--to", f"127.0.0.1:{port}", "--rate", rate,
-                          "--seconds", seconds, "--connections", bench.options.connections, "--key", KEY)
-        out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        return [float(micros) / 1000 for micros in out.split()[2:]]
+        _, direct_p50, direct_p99, _, _ = paced(bench, bench.proxies.answers, rate, seconds)
+        _, p50, p99, _, late = paced(bench, proxy.port, rate, seconds)
+        return {"rate": rate, "added_p50_ms": p50 - direct_p50, "added_p99_ms": p99 - direct_p99,
+                "p99_ms": p99, "direct_p99_ms": direct_p99, "late_p99_ms": late}
 
 
 CHAT_CASE = Saturated("chat", CHAT, QUESTION % "true")
@@ -115,6 +131,8 @@ CASES = {
     "pass-through": Saturated("bare", "/plain", QUESTION % "true"),
     "chat": CHAT_CASE,
     "hit": Saturated("chat", CHAT, QUESTION % "false"),
+    "chat-5000": Paced(5000),
+    "hit-5000": Paced(5000, "--same"),
     "delay": HalfLoaded(CHAT_CASE),
     "streams-200": Streams(200, 40),
     "streams-2000": Streams(2000, 400),

@@ -6,6 +6,8 @@ LABELS = {"nginx": "nginx, plain", "tollgate": "Tollgate"}
 FORMS = {
     "Saturated": (("rps", "requests/s", ",.0f"), ("cpu_per_1000", "CPU s per 1,000", ".4f"), ("p50_ms", "p50 ms", ".2f"),
                   ("p99_ms", "p99 ms", ".2f"), ("p999_ms", "p99.9 ms", ".2f")),
+    "Paced": (("rate", "requests/s", ",.0f"), ("cpu_per_1000", "CPU s per 1,000", ".4f"), ("p50_ms", "p50 ms", ".2f"),
+              ("p99_ms", "p99 ms", ".2f")),
     "Streams": (("events_per_s", "events/s", ",.0f"), ("cpu_us_per_event", "CPU µs per event", ".2f"),
                 ("kib_per_stream", "KiB per stream", ".1f")),
     "HalfLoaded": (("rate", "requests/s", ",.0f"), ("added_p50_ms", "added p50 ms", ".3f"), ("added_p99_ms", "added p99 ms", ".3f"),

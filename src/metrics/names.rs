@@ -147,6 +147,7 @@ series! {
     FALLBACKS: IntCounterVec = counters("tollgate_fallbacks_total", "Answers given in place of a peer's", &["kind"]);
     /// Calls that others may share, read at scrape time.
     SINGLEFLIGHT_FLIGHTS: IntGaugeVec = gauges("tollgate_singleflight_flights", "Upstream calls whose answers other requests may share", &["cache"]);
+    /// Those who follow one, read at scrape time.
     SINGLEFLIGHT_FOLLOWERS: IntGaugeVec = gauges("tollgate_singleflight_followers", "Requests that wait for an upstream call of another or follow its answer", &["cache"]);
     /// Inputs of requests for embeddings.
     CACHE_INPUTS: IntCounterVec = counters("tollgate_cache_inputs_total", "Inputs of requests for embeddings, by whether their vector was known", &["result"]);

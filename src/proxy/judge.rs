@@ -162,7 +162,7 @@ impl Hears for Heard {
 }
 
 impl Heard {
-    fn verdict(&self, cache: &str) -> Verdict {
+    fn verdict(self, cache: &str) -> Verdict {
         if self.status != 200 {
             log::info!("judge of cache {cache}: status {}", self.status);
             return Verdict::Failed;
@@ -170,11 +170,11 @@ impl Heard {
         if self.too_long {
             return Verdict::Unknown;
         }
-        let said = self.body.as_slice();
-        if let Some(usage) = Usage::of_answer(Endpoint::ChatCompletions, said) {
+        let said = self.body.into_bytes();
+        if let Some(usage) = Usage::of_answer(Endpoint::ChatCompletions, &said) {
             events::judge_tokens(cache, usage.input_tokens, usage.output_tokens);
         }
-        match judge::verdict(said) {
+        match judge::verdict(&said) {
             Some(true) => Verdict::Same,
             Some(false) => Verdict::Different,
             None => Verdict::Unknown,

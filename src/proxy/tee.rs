@@ -206,7 +206,8 @@ impl Tee {
             facts,
         } = &mut self.kind
         {
-            *facts = Some(AnswerFacts::of(*endpoint, body.as_slice()));
+            let body = std::mem::take(body).into_bytes();
+            *facts = Some(AnswerFacts::of(*endpoint, &body));
         }
         let success = (200..300).contains(&self.status);
         let usage = self.usage();

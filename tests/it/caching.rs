@@ -291,6 +291,7 @@ async fn errors_and_half_answers_are_never_remembered() {
     for _ in 0..4 {
         assert_eq!(status(&post_chat(gate.address, &body, &[]).await), "MISS");
     }
+    gate.is_at_rest().await;
     assert_eq!(
         gate.metric("tollgate_cache_entries{cache=\"answers\"}")
             .await,

@@ -189,6 +189,7 @@ async fn of_ten_inputs_a_peer_is_asked_only_for_the_three_that_are_new() {
     let requests = asked(&seen);
     assert_eq!((requests.len(), requests[0].len()), (2, 7));
     assert_eq!(requests[1], new);
+    gate.is_at_rest().await;
     let inputs = |result| format!("tollgate_cache_inputs_total{{result=\"{result}\"}}");
     assert_eq!(gate.metric(&inputs("hit")).await, 17.0);
     assert_eq!(gate.metric(&inputs("miss")).await, 10.0);
@@ -197,7 +198,6 @@ async fn of_ten_inputs_a_peer_is_asked_only_for_the_three_that_are_new() {
         gate.metric("tollgate_cache_saved_tokens_total").await,
         170.0
     );
-    gate.is_at_rest().await;
 }
 
 #[tokio::test]

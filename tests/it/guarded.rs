@@ -94,6 +94,7 @@ async fn rules_on_the_question_shorten_the_life_of_its_answer_or_forbid_it() {
         let gold = ask(gate.address, "What does GOLD cost today?", &[]).await;
         assert_eq!(status(&gold), expected);
     }
+    gate.is_at_rest().await;
     let skipped = "tollgate_cache_write_skipped_total{reason=\"ttl_rule\"}";
     assert_eq!(gate.metric(skipped).await, 2.0);
     for question in ["What is the weather in Lyon?", "What is a cloud?"] {

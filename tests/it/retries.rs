@@ -36,12 +36,12 @@ async fn a_refusing_peer_costs_the_client_nothing_while_another_one_lives() {
             200
         );
     }
+    gate.is_at_rest().await;
     assert!(
         gate.metric("tollgate_retries_total{cause=\"connect\",pool=\"pool\"}")
             .await
             >= 4.0
     );
-    gate.is_at_rest().await;
 }
 
 #[tokio::test]

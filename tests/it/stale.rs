@@ -172,10 +172,10 @@ async fn when_the_fleet_is_gone_the_operators_words_come_in_every_format() {
         503,
         "vectors cannot be made up"
     );
+    gate.is_at_rest().await;
     assert!(
         gate.metric("tollgate_fallbacks_total{kind=\"static\"}")
             .await
             >= 5.0
     );
-    gate.is_at_rest().await;
 }

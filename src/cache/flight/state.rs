@@ -99,7 +99,7 @@ impl State {
                 false
             }
             Body::Growing(body) => {
-                let mut window = body.as_slice().to_vec();
+                let mut window = Vec::from(std::mem::take(body).into_bytes());
                 window.extend_from_slice(part);
                 self.body = Body::Window(window);
                 self.trim(most, followed);
@@ -150,25 +150,25 @@ impl State {
 
     /// Bytes that came so far.
     pub(super) fn end(&self) -> u64 {
-        self.start + self.held().len() as u64
+        let held = match &self.body {
+            Body::Growing(body) => body.len(),
+            Body::Window(window) => window.len(),
+            Body::Whole(body) => body.len(),
+        };
+        self.start + held as u64
     }
 
     /// What is there from `from` on, at most `most` bytes; `None` where it is gone.
     pub(super) fn read(&self, from: u64, most: usize) -> Option<Bytes> {
         let skip = usize::try_from(from.checked_sub(self.start)?).ok()?;
-        let rest = self.held().get(skip..)?;
-        let piece = &rest[..rest.len().min(most)];
-        Some(match &self.body {
-            Body::Whole(body) if !piece.is_empty() => body.slice_ref(piece),
-            _ => Bytes::copy_from_slice(piece),
-        })
-    }
-
-    fn held(&self) -> &[u8] {
+        let piece = |whole: &[u8]| {
+            let rest = whole.get(skip..)?;
+            Some(skip..skip + rest.len().min(most))
+        };
         match &self.body {
-            Body::Growing(body) => body.as_slice(),
-            Body::Window(window) => window,
-            Body::Whole(body) => body,
+            Body::Growing(body) => body.read(skip, most),
+            Body::Window(window) => Some(Bytes::copy_from_slice(&window[piece(window)?])),
+            Body::Whole(body) => Some(body.slice(piece(body)?)),
         }
     }
 }
