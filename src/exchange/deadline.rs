@@ -1,5 +1,6 @@
 //! The end of an exchange's total time.
 
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use super::Failure;
@@ -24,10 +25,11 @@ impl Deadline {
         }
     }
 
-    /// Sends until then at the latest: a peer that takes a little now and then is never late for any one part.
+    /// Sends until then at the latest: a peer that takes a little now and then is never late for any one part. Pinned, for
+    /// what is handed on by value takes its room twice.
     pub(super) async fn in_all(
         self,
-        sending: impl Future<Output = Result<(), Failure>>,
+        sending: Pin<&mut impl Future<Output = Result<(), Failure>>>,
     ) -> Result<(), Failure> {
         match within(self.left(), sending).await {
             Ok(sent) => sent,

@@ -125,7 +125,10 @@ impl Exchange {
     pub async fn send_body(&mut self, part: Bytes, last: bool) -> Result<(), Failure> {
         let limit = self.deadline.within(self.first_byte)?;
         match &mut self.link {
-            Link::Http1 { http1, .. } => self.deadline.in_all(http1.send(part, last, limit)).await,
+            Link::Http1 { http1, .. } => {
+                let sending = pin!(http1.send(part, last, limit));
+                self.deadline.in_all(sending).await
+            }
             Link::Http2(call) => call.send_body(part, last).await,
         }
     }
@@ -135,9 +138,8 @@ impl Exchange {
         let limit = self.deadline.within(self.first_byte)?;
         match &mut self.link {
             Link::Http1 { http1, .. } => {
-                self.deadline
-                    .in_all(http1.send_trailers(trailers, limit))
-                    .await
+                let sending = pin!(http1.send_trailers(trailers, limit));
+                self.deadline.in_all(sending).await
             }
             Link::Http2(call) => call.send_trailers(trailers),
         }
@@ -153,8 +155,10 @@ impl Exchange {
         match &mut self.link {
             Link::Http1 { http1, .. } => {
                 http1.put_head(head, body.len());
-                let sending = http1.send(body, true, limit);
-                let sent = self.deadline.in_all(pin!(sending)).await;
+                let sent = {
+                    let sending = pin!(http1.send(body, true, limit));
+                    self.deadline.in_all(sending).await
+                };
                 match sent {
                     Ok(()) => self.head().await,
                     Err(failure @ Failure::Reset(_)) => self.last_words(failure).await,
@@ -171,7 +175,7 @@ impl Exchange {
     /// # Errors
     /// `failure`, when there is no such reason.
     pub async fn last_words(&mut self, failure: Failure) -> Result<ResponseHeader, Failure> {
-        match within(LAST_WORDS, self.head()).await {
+        match within(LAST_WORDS, pin!(self.head())).await {
             Ok(Ok(head)) => Ok(head),
             _ => Err(failure),
         }

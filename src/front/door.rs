@@ -253,7 +253,9 @@ impl<H: Handler> ServerApp for Front<H> {
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        self.enter(stream, shutdown).await;
+        // A task of its own, so that the larger one ends that Pingora accepted it with.
+        let (front, shutdown) = (Arc::clone(self), shutdown.clone());
+        tokio::spawn(async move { front.enter(stream, &shutdown).await });
         None
     }
 }

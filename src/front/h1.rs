@@ -2,6 +2,7 @@
 
 mod answer;
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -259,7 +260,7 @@ impl H1 {
             .is_none_or(|rest| rest <= MOST_DISCARDED);
         self.keep = small
             && !self.waits
-            && within(DISCARD_LIMIT, self.read_away(rules, MOST_DISCARDED))
+            && within(DISCARD_LIMIT, pin!(self.read_away(rules, MOST_DISCARDED)))
                 .await
                 .unwrap_or(false);
     }
