@@ -100,7 +100,7 @@ impl Proxy {
             },
         )?;
         let mut fill = None;
-        let mut inputs = embeddings::Looked::Whole;
+        let (mut inputs, mut by_inputs) = (None, false);
         let text_only = view.is_some_and(|view| !view.has_images);
         if let (Some(read), Endpoint::Embeddings) = (&read, endpoint) {
             match embeddings::look_up(session, ctx, &read.view, &body, &route).await {
@@ -113,8 +113,11 @@ impl Proxy {
                     // In a box, for it would make the future of every request twice as large.
                     return Box::pin(rest).await;
                 }
-                Ok(looked @ (embeddings::Looked::Whole | embeddings::Looked::Miss(_))) => {
-                    inputs = looked;
+                Ok(embeddings::Looked::Whole) => {}
+                Ok(embeddings::Looked::Miss(kept, shared)) => {
+                    inputs = kept;
+                    fill = shared;
+                    by_inputs = true;
                 }
                 ended => {
                     // Nothing went to a peer.
@@ -133,7 +136,7 @@ impl Proxy {
             text_only,
             prompt_tokens,
         };
-        if let (Some(read), embeddings::Looked::Whole) = (&read, &inputs) {
+        if let (Some(read), false) = (&read, by_inputs) {
             match cached::look_up(session, ctx, endpoint, read, &route).await {
                 Ok(Looked::Miss(filled)) => {
                     fill = filled;
@@ -257,9 +260,7 @@ impl Proxy {
         };
         drop(outgoing);
         let mut tee = Tee::metering(endpoint, reservation, learn, fill);
-        if let embeddings::Looked::Miss(kept) = inputs {
-            tee.keep_inputs(kept);
-        }
+        tee.keep_inputs(inputs);
         ctx.record.metered = true;
         dispatch_headers(ctx);
         let relayed = self.relay(session, ctx, &pool, answer, &mut tee).await;

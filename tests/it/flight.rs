@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::support::client::{Answer, chat, post_chat};
+use crate::support::client::{self, Answer, chat, post_chat};
 use crate::support::gate::Gate;
 use crate::support::peer::{Peer, Wire, sha256};
 use crate::support::until;
@@ -53,6 +53,8 @@ enum Act {
     End,
     /// A whole JSON answer.
     Json,
+    /// Another one.
+    Says(&'static str),
     /// An error with this status.
     Status(u16),
     /// The connection closes.
@@ -87,6 +89,7 @@ async fn stepping(scripts: Vec<Vec<Act>>) -> Steps {
                         Act::Token => wire.token(&format!("{call}.{number} ")).await?,
                         Act::End => end(&mut wire).await?,
                         Act::Json => wire.json(200, &whole(call)).await?,
+                        Act::Says(answer) => wire.json(200, answer).await?,
                         Act::Status(status) => {
                             wire.json(*status, "{\"error\":{\"message\":\"no\"}}")
                                 .await?
@@ -330,6 +333,40 @@ async fn requests_of_another_form_or_another_client_do_not_share() {
     for answer in all.join_all().await {
         assert_ne!(status(&answer), "COALESCED");
     }
+    gate.is_at_rest().await;
+}
+
+#[tokio::test]
+async fn requests_for_the_same_embeddings_share_a_call_and_each_input_is_remembered() {
+    const TWO: &str = r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.1]},{"object":"embedding","index":1,"embedding":[0.2]}],"model":"e","usage":{"prompt_tokens":4,"total_tokens":4}}"#;
+    let steps = stepping(vec![vec![Act::Says(TWO)]]).await;
+    let gate = gate(&steps.peer, "{}", "").await;
+    let address = gate.address;
+    let embed = move |input: Value| async move {
+        let body = json!({ "model": "e", "input": input }).to_string();
+        let headers = [("content-type", "application/json")];
+        let answer = client::send(address, "POST", "/v1/embeddings", &headers, body.as_bytes());
+        answer.await.expect("an answer")
+    };
+    let mut alike = JoinSet::new();
+    for _ in 0..3 {
+        alike.spawn(embed(json!(["a", "b"])));
+    }
+    let other = tokio::spawn(embed(json!(["b", "a"])));
+    followers(&gate, 2).await;
+    until("the other is asked for itself", || async {
+        steps.calls() == 2
+    })
+    .await;
+    steps.step(2);
+    let answers = alike.join_all().await;
+    assert!(answers.iter().all(|answer| answer.body == TWO));
+    let coalesced = |answer: &&Answer| status(answer) == "COALESCED";
+    assert_eq!(answers.iter().filter(coalesced).count(), 2);
+    assert_eq!(status(&other.await.expect("runs")), "MISS");
+    gate.is_at_rest().await;
+    assert_eq!(status(&embed(json!("b")).await), "HIT");
+    assert_eq!(steps.calls(), 2);
     gate.is_at_rest().await;
 }
 

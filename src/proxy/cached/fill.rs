@@ -23,6 +23,8 @@ pub(in crate::proxy) struct Fill {
     pub(super) endpoint: Endpoint,
     pub(super) wanted: Wanted,
     ttl: Option<Duration>,
+    /// Whether the answer is stored, and not only shared.
+    stores: bool,
     content_type: Arc<str>,
     streamed: bool,
     body: Body,
@@ -71,6 +73,7 @@ impl Fill {
             endpoint,
             wanted,
             ttl,
+            stores: true,
             content_type: Arc::default(),
             streamed: false,
             body: Body::None,
@@ -78,6 +81,14 @@ impl Fill {
             bench: None,
             flight: Flying::Alone,
             spare: None,
+        }
+    }
+
+    /// The answer is shared with requests alike, and stored by somebody else.
+    pub(super) fn only_shared(self) -> Self {
+        Self {
+            stores: false,
+            ..self
         }
     }
 
@@ -117,6 +128,7 @@ impl Fill {
                 });
                 Body::InFlight
             }
+            Flying::Alone | Flying::Follow(_) if !self.stores => Body::None,
             Flying::Alone | Flying::Follow(_) => Body::Here(Collected::default()),
         };
     }
@@ -137,7 +149,7 @@ impl Fill {
             (Body::InFlight, Flying::Lead(lead)) => lead.push(part) == Pushed::Outgrown,
             _ => false,
         };
-        if outgrown {
+        if outgrown && self.stores {
             events::cache_write_skipped("too_large");
         }
     }
@@ -167,7 +179,9 @@ impl Fill {
 
     /// The answer came to its end, but is none to be stored.
     pub(in crate::proxy) fn let_go(self, reason: &str, landing: Landing) {
-        events::cache_write_skipped(reason);
+        if self.stores {
+            events::cache_write_skipped(reason);
+        }
         if let Flying::Lead(lead) = self.flight {
             lead.land(landing);
         }
@@ -187,7 +201,7 @@ impl Fill {
             Flying::Lead(lead) => Some(lead),
             Flying::Alone | Flying::Follow(_) => None,
         };
-        if let Some(body) = body {
+        if let (Some(body), true) = (body, self.stores) {
             self.put(body, finish, &landing);
         }
         if let Some(lead) = lead {

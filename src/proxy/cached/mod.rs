@@ -270,6 +270,24 @@ pub(super) fn identify_frame(
     Some((known.identity, origin))
 }
 
+/// Shares the call of a request with those alike that are in flight. Its answer is stored by somebody else.
+pub(super) fn share(
+    cache: Arc<Cache>,
+    identity: Identity,
+    origin: Origin,
+    endpoint: Endpoint,
+    view: &RequestView,
+) -> Option<Box<Fill>> {
+    if cache.config().single_flight == SingleFlight::Off {
+        return None;
+    }
+    let landed = cache.flights().landed();
+    let fill = Fill::new(cache, identity, origin, None, endpoint, view.into(), None);
+    let mut fill = fill.only_shared();
+    fill.board(landed);
+    Some(Box::new(fill))
+}
+
 /// The shorter of two lives, of which either may be left to others.
 pub(super) fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
     a.into_iter().chain(b).min()

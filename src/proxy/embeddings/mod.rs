@@ -37,8 +37,8 @@ pub(super) enum Looked {
     Whole,
     /// The client has its answer.
     Answered,
-    /// No input is known. The answer passes through and may be stored.
-    Miss(Option<Box<Fill>>),
+    /// No input is known. The answer passes through and may be stored, and shared with requests alike.
+    Miss(Option<Box<Fill>>, Option<Box<cached::Fill>>),
     /// Some inputs are known, or come twice.
     Partly(Box<Partly>),
 }
@@ -123,6 +123,15 @@ pub(super) async fn look_up(
         events::cache_write_skipped("asked");
     }
     let saved = known.iter().map(|entry| entry.answer.input_tokens).sum();
+    let whole = found.asked.len() == inputs.each().len();
+    // One that takes nothing old may not take what was asked for before.
+    let shares =
+        whole && directives.store && directives.lookup_exact && directives.max_age.is_none();
+    let shared = shares.then(|| {
+        let all = frame.of_inputs(inputs.each().iter().map(|input| &input.digest));
+        let (cache, origin) = (Arc::clone(&cache), origin.clone());
+        cached::share(cache, all, origin, Endpoint::Embeddings, view)
+    });
     let fill = Fill::new(
         cache,
         origin,
@@ -130,8 +139,9 @@ pub(super) async fn look_up(
         &found,
         &inputs,
     );
-    if found.asked.len() == inputs.each().len() {
-        return Ok(Looked::Miss(directives.store.then(|| Box::new(fill))));
+    if whole {
+        let kept = directives.store.then(|| Box::new(fill));
+        return Ok(Looked::Miss(kept, shared.flatten()));
     }
     let places: Vec<usize> = found.asked.iter().map(|(at, _)| *at).collect();
     Ok(Looked::Partly(Box::new(Partly {
