@@ -7,6 +7,7 @@ streams at a set pace (examples/ends).
 import contextlib
 import hashlib
 import json
+import os
 
 from machine import LOAD_CORE, PROXY_CORE, free_port, wait_for
 
@@ -106,8 +107,11 @@ server {{ listen 127.0.0.1:{self.answers} reuseport; location / {{ default_type 
 
     def tollgate(self, name, text, peer):
         port = free_port()
+        # Beside the configuration each write would wake its watcher.
+        logs = self.machine.path("logs")
+        os.makedirs(logs, exist_ok=True)
         config = self.machine.path(f"{name}.yaml", text.format(
-            port=port, admin=free_port(), peer=peer, log=self.machine.path(f"{name}-access.log"),
+            port=port, admin=free_port(), peer=peer, log=os.path.join(logs, f"{name}.log"),
             key=hashlib.sha256(KEY.encode()).hexdigest()))
         process = self.machine.start(PROXY_CORE, self.binary, "run", "--config", config)
         wait_for(port, CHAT, KEY, QUESTION)
