@@ -1,14 +1,22 @@
 //! Ids in hexadecimal.
 
+/// The digits of each byte.
+const PAIRS: [[u8; 2]; 256] = {
+    let digits = *b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < pairs.len() {
+        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
+
 /// Appends the last `digits` digits of `id`, in lower case.
 pub fn push(id: u128, digits: u32, text: &mut String) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut all = [0; 32];
-    for (pair, byte) in all.chunks_exact_mut(2).zip(id.to_be_bytes()) {
-        pair.copy_from_slice(&[
-            DIGITS[usize::from(byte >> 4)],
-            DIGITS[usize::from(byte & 15)],
-        ]);
+    for (pair, byte) in all.as_chunks_mut().0.iter_mut().zip(id.to_be_bytes()) {
+        *pair = PAIRS[usize::from(byte)];
     }
     let skipped = all.len().saturating_sub(digits as usize);
     // Digits are text.
