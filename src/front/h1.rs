@@ -283,7 +283,13 @@ impl H1 {
             // What was cut off must not look whole: the connection ends without the end of the answer.
             return None;
         }
-        if self.keep && self.decoder.is_done() {
+        // A peer answered before it had the whole body. Nothing told the client of an end, so what still comes of the body is
+        // read away for as long as a connection that ends is listened to.
+        if self.keep && !self.decoder.is_done() {
+            let rest = within(LINGER, pin!(self.read_away(rules, u64::MAX))).await;
+            self.keep = rest.unwrap_or(false);
+        }
+        if self.keep {
             return Some(self);
         }
         self.linger().await;

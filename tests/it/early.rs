@@ -108,6 +108,31 @@ async fn an_early_answer_to_an_upload_arrives_whole_while_the_client_still_sends
     gate.is_at_rest().await;
 }
 
+#[tokio::test]
+async fn an_answer_ahead_of_the_body_leaves_the_connection_to_the_next_request() {
+    let peer = Peer::start(|mut wire: Wire, _| async move {
+        wire.head().await?;
+        wire.raw("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+            .await?;
+        wire.closed().await;
+        Ok(())
+    })
+    .await;
+    let gate = Gate::before(&[peer.address], "").await;
+    let mut raw = Raw::connect(&gate).await;
+    for size in [5, 300_000, 0] {
+        raw.send(format!(
+            "POST /upload HTTP/1.1\r\nhost: t\r\ncontent-length: {size}\r\n\r\n"
+        ))
+        .await;
+        let (head, body) = raw.answer().await.expect("the connection goes on");
+        assert!(head.starts_with("http/1.1 200"), "{head}");
+        assert_eq!(body, "ok");
+        raw.send(vec![b'x'; size]).await;
+    }
+    gate.is_at_rest().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_stops_reading_does_not_hold_a_peer_for_ever() {
     let (closed, mut closes) = mpsc::unbounded_channel();
