@@ -290,15 +290,19 @@ async fn a_follower_gets_every_byte_from_the_first_as_it_comes() {
     gate.is_at_rest().await;
 }
 
-#[tokio::test]
-async fn requests_of_another_form_or_another_client_do_not_share() {
-    let keys = format!(
+/// Two keys of two tenants.
+fn two_keys() -> String {
+    format!(
         "keys:\n  - {{ name: a, sha256: \"{}\", tenant: t1 }}\n  - {{ name: b, sha256: \"{}\", tenant: t2 }}\n",
         sha256(b"key-a"),
         sha256(b"key-b")
-    );
+    )
+}
+
+#[tokio::test]
+async fn requests_of_another_form_or_another_client_do_not_share() {
     let steps = stepping(vec![vec![Act::Json]]).await;
-    let gate = gate(&steps.peer, "{}", &keys).await;
+    let gate = gate(&steps.peer, "{}", &two_keys()).await;
     let mut all = JoinSet::new();
     let plain = chat("hello", Value::Null);
     let usage = chat(
@@ -337,36 +341,40 @@ async fn requests_of_another_form_or_another_client_do_not_share() {
 }
 
 #[tokio::test]
-async fn requests_for_the_same_embeddings_share_a_call_and_each_input_is_remembered() {
+async fn requests_of_a_key_for_the_same_embeddings_share_a_call_and_each_input_is_remembered() {
     const TWO: &str = r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.1]},{"object":"embedding","index":1,"embedding":[0.2]}],"model":"e","usage":{"prompt_tokens":4,"total_tokens":4}}"#;
     let steps = stepping(vec![vec![Act::Says(TWO)]]).await;
-    let gate = gate(&steps.peer, "{}", "").await;
+    let gate = gate(&steps.peer, "{}", &two_keys()).await;
     let address = gate.address;
-    let embed = move |input: Value| async move {
+    let embed = move |key: &'static str, input: Value| async move {
         let body = json!({ "model": "e", "input": input }).to_string();
-        let headers = [("content-type", "application/json")];
+        let headers = [("content-type", "application/json"), ("x-api-key", key)];
         let answer = client::send(address, "POST", "/v1/embeddings", &headers, body.as_bytes());
         answer.await.expect("an answer")
     };
     let mut alike = JoinSet::new();
     for _ in 0..3 {
-        alike.spawn(embed(json!(["a", "b"])));
+        alike.spawn(embed("key-a", json!(["a", "b"])));
     }
-    let other = tokio::spawn(embed(json!(["b", "a"])));
+    let mut others = JoinSet::new();
+    others.spawn(embed("key-a", json!(["b", "a"])));
+    others.spawn(embed("key-b", json!(["a", "b"])));
     followers(&gate, 2).await;
-    until("the other is asked for itself", || async {
-        steps.calls() == 2
+    until("the others are asked for themselves", || async {
+        steps.calls() == 3
     })
     .await;
-    steps.step(2);
+    steps.step(3);
     let answers = alike.join_all().await;
     assert!(answers.iter().all(|answer| answer.body == TWO));
     let coalesced = |answer: &&Answer| status(answer) == "COALESCED";
     assert_eq!(answers.iter().filter(coalesced).count(), 2);
-    assert_eq!(status(&other.await.expect("runs")), "MISS");
+    for other in others.join_all().await {
+        assert_eq!(status(&other), "MISS");
+    }
     gate.is_at_rest().await;
-    assert_eq!(status(&embed(json!("b")).await), "HIT");
-    assert_eq!(steps.calls(), 2);
+    assert_eq!(status(&embed("key-a", json!("b")).await), "HIT");
+    assert_eq!(steps.calls(), 3);
     gate.is_at_rest().await;
 }
 
