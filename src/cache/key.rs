@@ -122,28 +122,24 @@ impl Identity {
         }
     }
 
+    /// The identity of one input of a request for embeddings; `self` is that of the request without any.
+    #[must_use]
+    pub fn of_input(&self, digest: &[u8; 32]) -> Self {
+        self.and(b"input", std::iter::once(digest))
+    }
+
     /// The identity of a request for embeddings with these inputs together, which is never that of one input; `self` is that
     /// of the request without any.
     #[must_use]
     pub fn of_inputs<'a>(&self, digests: impl Iterator<Item = &'a [u8; 32]>) -> Self {
-        let mut exact = Encoder::with_room(SMALL);
-        exact.text(b"inputs");
-        exact.raw(&self.exact);
-        digests.for_each(|digest| exact.raw(digest));
-        Self {
-            exact: exact.finish(),
-            compat: self.exact,
-            question: None,
-        }
+        self.and(b"inputs", digests)
     }
 
-    /// The identity of one input of a request for embeddings; `self` is that of the request without any.
-    #[must_use]
-    pub fn of_input(&self, digest: &[u8; 32]) -> Self {
+    fn and<'a>(&self, what: &[u8], digests: impl Iterator<Item = &'a [u8; 32]>) -> Self {
         let mut exact = Encoder::with_room(SMALL);
-        exact.text(b"input");
+        exact.text(what);
         exact.raw(&self.exact);
-        exact.raw(digest);
+        digests.for_each(|digest| exact.raw(digest));
         Self {
             exact: exact.finish(),
             compat: self.exact,

@@ -258,23 +258,23 @@ impl H1 {
             .decoder
             .known_rest()
             .is_none_or(|rest| rest <= MOST_DISCARDED);
-        self.keep = small
-            && !self.waits
-            && within(DISCARD_LIMIT, pin!(self.read_away(rules, MOST_DISCARDED)))
-                .await
-                .unwrap_or(false);
+        self.keep =
+            small && !self.waits && self.read_away(rules, MOST_DISCARDED, DISCARD_LIMIT).await;
     }
 
-    /// True when the body came to its end within `most` bytes.
-    async fn read_away(&mut self, rules: &Rules, most: u64) -> bool {
-        let limit = self.body_read.saturating_add(most);
-        loop {
-            match self.read_body(rules).await {
-                Ok(Some(_)) if self.body_read <= limit => {}
-                Ok(None) => return true,
-                _ => return false,
+    /// True when the body came to its end within `most` bytes and this time.
+    async fn read_away(&mut self, rules: &Rules, most: u64, time: Duration) -> bool {
+        let last = self.body_read.saturating_add(most);
+        let reading = pin!(async {
+            loop {
+                match self.read_body(rules).await {
+                    Ok(Some(_)) if self.body_read <= last => {}
+                    Ok(None) => return true,
+                    _ => return false,
+                }
             }
-        }
+        });
+        within(time, reading).await.unwrap_or(false)
     }
 
     /// The request is over. The connection, if it can carry another one.
@@ -286,8 +286,7 @@ impl H1 {
         // A peer answered before it had the whole body. Nothing told the client of an end, so what still comes of the body is
         // read away for as long as a connection that ends is listened to.
         if self.keep && !self.decoder.is_done() {
-            let rest = within(LINGER, pin!(self.read_away(rules, u64::MAX))).await;
-            self.keep = rest.unwrap_or(false);
+            self.keep = self.read_away(rules, u64::MAX, LINGER).await;
         }
         if self.keep {
             return Some(self);

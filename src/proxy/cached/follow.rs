@@ -28,19 +28,21 @@ pub(in crate::proxy) enum Shared {
 }
 
 impl Fill {
-    /// Joins the flight of requests alike, or begins one. True if an answer may have been stored since `landed` was read.
-    pub(super) fn board(&mut self, landed: u64) -> bool {
-        let flights = self.cache.flights();
-        let joined = flights.join(FlightKey {
+    /// Joins the flight of requests alike, or begins one.
+    pub(super) fn board(&mut self) {
+        let joined = self.cache.flights().join(FlightKey {
             exact: self.identity.exact,
             form: self.wanted.form(),
         });
-        let stale = flights.landed() != landed;
         self.flight = match joined {
             Joined::Lead(lead) => Flying::Lead(lead),
             Joined::Follow(follow) => Flying::Follow(follow),
         };
-        stale && matches!(self.flight, Flying::Lead(_))
+    }
+
+    /// Whether it leads, and its answer may have been stored since `landed` was read.
+    pub(super) fn may_find_it_stored(&self, landed: u64) -> bool {
+        matches!(self.flight, Flying::Lead(_)) && self.cache.flights().landed() != landed
     }
 
     /// Whether it waits for another's answer.

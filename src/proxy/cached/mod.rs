@@ -209,7 +209,7 @@ pub(super) async fn look_up(
         if let Some(entry) = stale(config.stale_while_revalidate) {
             events::cache_lookup("exact", "stale");
             // One fetches it for all.
-            fill.board(landed);
+            fill.board();
             let fetches = !fill.follows();
             return Ok(Looked::Stale(entry, fetches.then(|| Box::new(fill))));
         }
@@ -217,8 +217,10 @@ pub(super) async fn look_up(
     }
     // One that takes nothing old may not take what was asked for before.
     let shares = cache.config().single_flight != SingleFlight::Off && may_be_old;
-    if shares
-        && fill.board(landed)
+    if shares {
+        fill.board();
+    }
+    if fill.may_find_it_stored(landed)
         && let Some(entry) = cache.get_exact(&fill.identity, Instant::now(), None)
     {
         // Those who followed meanwhile find it as well.
@@ -281,10 +283,9 @@ pub(super) fn share(
     if cache.config().single_flight == SingleFlight::Off {
         return None;
     }
-    let landed = cache.flights().landed();
     let fill = Fill::new(cache, identity, origin, None, endpoint, view.into(), None);
     let mut fill = fill.only_shared();
-    fill.board(landed);
+    fill.board();
     Some(Box::new(fill))
 }
 

@@ -133,7 +133,7 @@ impl Gate {
 
     /// Waits until the cache `answers` can serve by meaning.
     pub async fn embeds(&self) {
-        super::until("the embedder is ready", || async {
+        until("the embedder is ready", || async {
             self.metric("tollgate_embedder_ready{cache=\"answers\"}")
                 .await
                 == 1.0
