@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::HeaderMap;
-use http::header::{AUTHORIZATION, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 
 use tollgate::admit::{KeyTable, Limiter, Need, Subject, presented_key};
@@ -23,6 +22,7 @@ use tollgate::llm::meter::StreamMeter;
 use tollgate::llm::{Endpoint, RequestView};
 use tollgate::metrics::events;
 use tollgate::util::fields::Fields;
+use tollgate::util::headers::Headers;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -49,7 +49,7 @@ routes:
 
 /// Everything the steps need, made beforehand.
 struct World {
-    headers: HeaderMap,
+    headers: Headers,
     keys: KeyTable,
     limiter: Limiter,
     cache: Cache,
@@ -71,14 +71,17 @@ impl World {
         let sha: [u8; 32] = Sha256::digest(SECRET).into();
         let sha: String = sha.iter().map(|byte| format!("{byte:02x}")).collect();
         let config = config::parse(&CONFIG.replace("SHA", &sha), Path::new(""))?.config;
-        let mut headers = HeaderMap::new();
+        let mut headers = Headers::default();
         for (name, value) in [
             ("host", "api.example.com"),
             ("user-agent", "OpenAI/Python 3.52.0"),
             ("content-type", "application/json"),
             ("accept", "application/json"),
         ] {
-            headers.insert(name, HeaderValue::from_static(value));
+            headers.append(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
         }
         headers.insert(AUTHORIZATION, format!("Bearer {SECRET}").parse()?);
         let body = |bytes: usize| -> Result<Body, Box<dyn Error>> {

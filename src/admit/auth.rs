@@ -8,15 +8,14 @@
 //! secret of this process. No guesser can foresee that digest, let alone steer it; no key sits in memory after its
 //! request; and what is remembered are at most as many digests as there are keys.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderValue};
 use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::config::model::{Key, Priority, Tier};
+use crate::util::headers::Headers;
 
 /// The owner of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,11 +116,10 @@ fn client(key: &Key, tiers: &[Tier]) -> Client {
 /// The key a request carries: `Authorization: Bearer`, else `x-api-key`, else `x-goog-api-key`. An empty or unreadable
 /// value counts as absent, and so does another scheme, so that a later header may still hold the key.
 #[must_use]
-pub fn presented_key(headers: &HeaderMap) -> Option<&str> {
-    let plain = |name| headers.get_all(name).iter().find_map(readable);
+pub fn presented_key(headers: &Headers) -> Option<&str> {
+    let plain = |name| headers.get_all(name).find_map(readable);
     headers
         .get_all(AUTHORIZATION)
-        .iter()
         .find_map(bearer)
         .or_else(|| plain("x-api-key"))
         .or_else(|| plain("x-goog-api-key"))
@@ -142,6 +140,7 @@ fn readable(value: &HeaderValue) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
     use proptest::prelude::*;
 
     use super::*;
@@ -155,10 +154,13 @@ mod tests {
         }
     }
 
-    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        let mut map = HeaderMap::new();
+    fn headers(pairs: &[(&'static str, &'static str)]) -> Headers {
+        let mut map = Headers::default();
         for (name, value) in pairs {
-            map.append(*name, HeaderValue::from_static(value));
+            map.append(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
         }
         map
     }
@@ -257,9 +259,9 @@ mod tests {
         #[test]
         fn any_header_value_is_read_without_panic_and_never_gives_an_empty_key(bytes: Vec<u8>) {
             if let Ok(value) = HeaderValue::from_bytes(&bytes) {
-                let mut map = HeaderMap::new();
+                let mut map = Headers::default();
                 map.insert(AUTHORIZATION, value.clone());
-                map.insert("x-api-key", value);
+                map.append(HeaderName::from_static("x-api-key"), value);
                 prop_assert_ne!(presented_key(&map), Some(""));
             }
         }

@@ -1,8 +1,7 @@
 //! The pause that a peer's refusal asks for.
 
+use crate::util::headers::Headers;
 use std::time::{Duration, SystemTime};
-
-use http::HeaderMap;
 
 /// Longest time that is read; what comes of it is bounded by the configuration.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
@@ -23,7 +22,7 @@ impl Pause {
     /// The time is the first that is there of `retry-after-ms`, `Retry-After` (RFC 9110, 10.2.3: seconds or a date) and
     /// OpenAI's `x-ratelimit-reset-requests` and `-tokens`; of the last two those count whose `remaining` is 0, and the
     /// longer one wins. `now` is for dates.
-    pub fn asked(status: u16, headers: &HeaderMap, now: SystemTime) -> Option<Self> {
+    pub fn asked(status: u16, headers: &Headers, now: SystemTime) -> Option<Self> {
         let time = || {
             let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
             text("retry-after-ms")

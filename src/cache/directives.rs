@@ -3,9 +3,8 @@
 //! `Cache-Control` has the meaning of RFC 9111, as far as it concerns requests; `x-tollgate-cache-*` says the rest. Where
 //! several speak, each may only take away: a lookup happens when nobody forbids it.
 
+use crate::util::headers::Headers;
 use std::time::Duration;
-
-use http::HeaderMap;
 
 /// Longest namespace, and longest value of a tag, in bytes.
 const MAX_NAMESPACE: usize = 128;
@@ -58,10 +57,10 @@ impl Directives {
     /// # Errors
     /// A sentence for the client, when a header has a value that means nothing. Unknown `Cache-Control` directives are
     /// ignored, as RFC 9111 wants.
-    pub fn parse(headers: &HeaderMap) -> Result<Self, String> {
+    pub fn parse(headers: &Headers) -> Result<Self, String> {
         let mut directives = Self::default();
         // One look at each header; by name, each name would be hashed.
-        for (name, value) in headers {
+        for (name, value) in headers.iter() {
             let name = name.as_str();
             match name {
                 "cache-control" => {

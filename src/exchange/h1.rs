@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::TRANSFER_ENCODING;
-use http::{HeaderMap, Method, StatusCode, Version};
-use pingora::http::{RequestHeader, ResponseHeader};
+use http::{Method, StatusCode, Version};
 
 use super::Failure;
+use crate::util::headers::Headers;
 use crate::wire::{
-    Conn, Decoded, Decoder, Framing, HeadLimits, chunk_start, connection_says, last_chunk,
-    one_length, parse_response, request_head, response_framing,
+    Conn, Decoded, Decoder, Framing, HeadLimits, RequestHead, ResponseHead, chunk_start,
+    connection_says, last_chunk, one_length, parse_response, request_head, response_framing,
 };
 
 /// Largest head of an answer, in bytes.
@@ -49,7 +49,7 @@ impl Http1 {
     }
 
     /// Writes the head into what leaves next, with room for `body` bytes behind it.
-    pub(super) fn put_head(&mut self, head: &RequestHeader, body: usize) {
+    pub(super) fn put_head(&mut self, head: &RequestHead, body: usize) {
         self.method = head.method.clone();
         self.chunked = head.headers.contains_key(TRANSFER_ENCODING);
         self.switching = head.headers.contains_key(http::header::UPGRADE);
@@ -83,7 +83,7 @@ impl Http1 {
     /// Ends a chunked body with trailers.
     pub(super) async fn send_trailers(
         &mut self,
-        trailers: &HeaderMap,
+        trailers: &Headers,
         limit: Duration,
     ) -> Result<(), Failure> {
         if self.chunked {
@@ -94,7 +94,7 @@ impl Http1 {
     }
 
     /// Reads the final head of the answer; informational ones are passed over. May be dropped and called again.
-    pub(super) async fn head(&mut self) -> Result<ResponseHeader, Failure> {
+    pub(super) async fn head(&mut self) -> Result<ResponseHead, Failure> {
         loop {
             let parsed = parse_response(&mut self.conn.inbox, &mut self.seen, HEAD)
                 .map_err(|why| Failure::Broken(why.to_string()))?;
@@ -152,7 +152,7 @@ impl Http1 {
         self.decoder.as_ref().is_some_and(Decoder::is_done)
     }
 
-    pub(super) fn take_trailers(&mut self) -> Option<HeaderMap> {
+    pub(super) fn take_trailers(&mut self) -> Option<Headers> {
         self.decoder.as_mut()?.take_trailers()
     }
 
@@ -172,7 +172,7 @@ fn sending(error: &io::Error) -> Failure {
 }
 
 /// Whether the peer takes another request on this connection.
-fn keeps_open(head: &ResponseHeader) -> bool {
+fn keeps_open(head: &ResponseHead) -> bool {
     match head.version {
         Version::HTTP_11 => !connection_says(&head.headers, "close"),
         _ => connection_says(&head.headers, "keep-alive"),

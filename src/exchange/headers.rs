@@ -1,13 +1,12 @@
 //! Which headers cross the proxy.
 
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, TRANSFER_ENCODING,
-};
-use http::request::Parts;
-use http::{HeaderValue, Uri};
-use pingora::http::RequestHeader;
+use crate::wire::RequestHead;
 
-/// Fields that are added on the way: room for them saves the map from growing.
+use crate::util::headers::Headers;
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, TRANSFER_ENCODING};
+use http::{HeaderValue, Uri};
+
+/// Fields that are added on the way: room for them saves the list from growing.
 const ROOM: usize = 6;
 
 /// Whether a header belongs to one connection (RFC 9110, 7.6.1), whatever `Connection` names.
@@ -27,17 +26,15 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
     )
 }
 
-/// The headers to remove from a message with these headers: hop-by-hop ones and those named by `Connection`. A sender
-/// cannot name what a message does not work without: its framing and its host.
-pub fn strip_hop_by_hop(headers: &HeaderMap) -> Vec<HeaderName> {
-    let mut names: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| is_hop_by_hop(name))
-        .cloned()
-        .collect();
-    if !names.contains(&CONNECTION) {
-        return names;
-    }
+/// Removes from a message what belongs to its connection: hop-by-hop fields and those named by `Connection`. A sender cannot
+/// name what a message does not work without: its framing and its host.
+pub fn strip_hop_by_hop(headers: &mut Headers) {
+    let named = named_by_connection(headers);
+    headers.retain(|name, _| !is_hop_by_hop(name) && !named.contains(name));
+}
+
+fn named_by_connection(headers: &Headers) -> Vec<HeaderName> {
+    let mut names = Vec::new();
     for value in headers.get_all(CONNECTION) {
         let Ok(value) = value.to_str() else { continue };
         for word in value.split(',') {
@@ -62,18 +59,21 @@ pub fn strip_hop_by_hop(headers: &HeaderMap) -> Vec<HeaderName> {
 ///
 /// `body` is the exact length of a body that is held whole, or `None` for one that is passed on as it comes: the head says
 /// how it ends, whatever HTTP the client speaks.
-pub fn upstream_head(client: &RequestHeader, body: Option<usize>) -> Parts {
-    let (mut head, ()) = http::Request::new(()).into_parts();
-    head.method = client.method.clone();
-    head.uri = client.uri.clone();
+pub fn upstream_head(client: &RequestHead, body: Option<usize>) -> RequestHead {
     let chunked = body.is_none() && client.headers.contains_key(TRANSFER_ENCODING);
-    let stay = strip_hop_by_hop(&client.headers);
-    head.headers = HeaderMap::with_capacity(client.headers.len() + ROOM);
-    for (name, value) in &client.headers {
-        if *name != EXPECT && !stay.contains(name) {
-            head.headers.append(name.clone(), value.clone());
+    let named = named_by_connection(&client.headers);
+    let mut headers = Headers::with_capacity(client.headers.len() + ROOM);
+    for (name, value) in client.headers.iter() {
+        if *name != EXPECT && !is_hop_by_hop(name) && !named.contains(name) {
+            headers.append(name.clone(), value.clone());
         }
     }
+    let mut head = RequestHead {
+        method: client.method.clone(),
+        uri: client.uri.clone(),
+        version: client.version,
+        headers,
+    };
     if client.uri.authority().is_some() {
         let target = client.uri.path_and_query().cloned();
         head.uri = target.map_or(Uri::from_static("/"), Uri::from);
@@ -115,16 +115,16 @@ pub fn upstream_head(client: &RequestHeader, body: Option<usize>) -> Parts {
 }
 
 /// Whether a head made by [`upstream_head`] says that a body follows.
-pub(super) fn announces_body(head: &RequestHeader) -> bool {
+pub(super) fn announces_body(head: &RequestHead) -> bool {
     let length = head.headers.get(CONTENT_LENGTH);
     head.headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|length| length != "0")
 }
 
-fn has_body_framing(client: &RequestHeader) -> bool {
+fn has_body_framing(client: &RequestHead) -> bool {
     client.headers.contains_key(TRANSFER_ENCODING) || may_have_body(client)
 }
 
-fn may_have_body(client: &RequestHeader) -> bool {
+fn may_have_body(client: &RequestHead) -> bool {
     matches!(client.method.as_str(), "POST" | "PUT" | "PATCH")
 }
 
@@ -132,10 +132,11 @@ fn may_have_body(client: &RequestHeader) -> bool {
 mod tests {
     use super::*;
 
-    fn head(method: &str, headers: &[(&'static str, &'static str)]) -> RequestHeader {
-        let mut head = RequestHeader::build(method, b"/v1/x", None).expect("valid");
+    fn head(method: &str, headers: &[(&'static str, &'static str)]) -> RequestHead {
+        let mut head = RequestHead::new(method.parse().expect("valid"), "/v1/x").expect("valid");
         for (name, value) in headers {
-            head.append_header(*name, *value).expect("valid");
+            let value = HeaderValue::from_static(value);
+            head.headers.append(name.parse().expect("valid"), value);
         }
         head
     }

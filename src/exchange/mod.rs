@@ -30,11 +30,10 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
-use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::config::model::Timeouts;
-use crate::wire::{Alarm, Conn, within};
+use crate::util::headers::Headers;
+use crate::wire::{Alarm, Conn, RequestHead, ResponseHead, within};
 use h1::Http1;
 use h2::Call;
 
@@ -102,7 +101,7 @@ impl Exchange {
     }
 
     /// Begins the request. Over HTTP/1 its head leaves with what is sent next.
-    pub fn put_head(&mut self, head: &RequestHeader) -> Result<(), Failure> {
+    pub fn put_head(&mut self, head: &RequestHead) -> Result<(), Failure> {
         match &mut self.link {
             Link::Http1 { http1, .. } => {
                 http1.put_head(head, 0);
@@ -113,7 +112,7 @@ impl Exchange {
     }
 
     /// Sends the request head.
-    pub async fn send_head(&mut self, head: &RequestHeader) -> Result<(), Failure> {
+    pub async fn send_head(&mut self, head: &RequestHead) -> Result<(), Failure> {
         self.put_head(head)?;
         match &self.link {
             Link::Http1 { .. } => self.send_body(Bytes::new(), false).await,
@@ -134,7 +133,7 @@ impl Exchange {
     }
 
     /// Ends the request body with trailers.
-    pub async fn send_trailers(&mut self, trailers: &HeaderMap) -> Result<(), Failure> {
+    pub async fn send_trailers(&mut self, trailers: &Headers) -> Result<(), Failure> {
         let limit = self.deadline.within(self.first_byte)?;
         match &mut self.link {
             Link::Http1 { http1, .. } => {
@@ -146,11 +145,7 @@ impl Exchange {
     }
 
     /// Sends a request whose body is held whole and whose length its head says, and reads the response head.
-    pub async fn ask(
-        &mut self,
-        head: &RequestHeader,
-        body: Bytes,
-    ) -> Result<ResponseHeader, Failure> {
+    pub async fn ask(&mut self, head: &RequestHead, body: Bytes) -> Result<ResponseHead, Failure> {
         let limit = self.deadline.within(self.first_byte)?;
         match &mut self.link {
             Link::Http1 { http1, .. } => {
@@ -174,7 +169,7 @@ impl Exchange {
     ///
     /// # Errors
     /// `failure`, when there is no such reason.
-    pub async fn last_words(&mut self, failure: Failure) -> Result<ResponseHeader, Failure> {
+    pub async fn last_words(&mut self, failure: Failure) -> Result<ResponseHead, Failure> {
         match within(LAST_WORDS, pin!(self.head())).await {
             Ok(Ok(head)) => Ok(head),
             _ => Err(failure),
@@ -184,7 +179,7 @@ impl Exchange {
     /// Reads the final response head. Informational heads (1xx) are passed over.
     ///
     /// May be dropped and called again.
-    pub async fn head(&mut self) -> Result<ResponseHeader, Failure> {
+    pub async fn head(&mut self) -> Result<ResponseHead, Failure> {
         let limit = self.deadline.within(self.first_byte)?;
         match &mut self.link {
             Link::Http1 { http1, .. } => match self.alarm.within(limit, pin!(http1.head())).await {
@@ -220,7 +215,7 @@ impl Exchange {
     }
 
     /// Trailers behind the answer's body, once that is done.
-    pub fn take_trailers(&mut self) -> Option<HeaderMap> {
+    pub fn take_trailers(&mut self) -> Option<Headers> {
         match &mut self.link {
             Link::Http1 { http1, .. } => http1.take_trailers(),
             Link::Http2(call) => call.take_trailers(),

@@ -27,7 +27,7 @@ async fn a_peer_that_sips_a_body_has_no_longer_than_the_total_time() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let head = RequestHeader::build("POST", b"/", None).expect("valid");
+    let head = RequestHead::new(http::Method::POST, "/").expect("valid");
     let body = Bytes::from(vec![b'x'; 1024 * 1024]);
     let asking = tokio::time::timeout(Duration::from_secs(20), exchange.ask(&head, body));
     let answer = tokio::select! {

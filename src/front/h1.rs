@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::EXPECT;
-use http::{HeaderMap, Method, Version};
-use pingora::http::RequestHeader;
+use http::{Method, Version};
 
 use super::pace::Pace;
 use super::session::ClientError;
 use super::{Refusal, Rules};
+use crate::util::headers::Headers;
 use crate::wire::{
-    Alarm, Conn, Decoded, Decoder, Framing, HeadLimits, Malformed, connection_says, parse_request,
-    request_framing, within,
+    Alarm, Conn, Decoded, Decoder, Framing, HeadLimits, Malformed, RequestHead, connection_says,
+    parse_request, request_framing, within,
 };
 
 /// What a client may send ahead of its answer before reading pauses, in bytes.
@@ -80,7 +80,7 @@ impl H1 {
         &mut self,
         rules: &Rules,
         fresh: bool,
-    ) -> Result<Option<Box<RequestHeader>>, Refusal> {
+    ) -> Result<Option<Box<RequestHead>>, Refusal> {
         if self.conn.inbox.is_empty() {
             self.conn.rest();
             let limit = match fresh {
@@ -116,7 +116,7 @@ impl H1 {
         }
     }
 
-    fn begin_request(&mut self, head: &RequestHeader) -> Result<(), Refusal> {
+    fn begin_request(&mut self, head: &RequestHead) -> Result<(), Refusal> {
         Refusal::of_method(&head.method)?;
         let framing = request_framing(head).map_err(Refusal::Malformed)?;
         self.decoder = Decoder::new(framing);
@@ -326,7 +326,7 @@ impl H1 {
         self.keep = false;
     }
 
-    pub(super) fn take_trailers(&mut self) -> Option<HeaderMap> {
+    pub(super) fn take_trailers(&mut self) -> Option<Headers> {
         self.decoder.take_trailers()
     }
 }

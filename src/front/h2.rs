@@ -4,8 +4,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, Method};
-use pingora::http::{RequestHeader, ResponseHeader};
+use http::{Method, request, response};
 use pingora::protocols::http::v2::server::HttpSession;
 use pingora::time::timeout;
 
@@ -13,6 +12,8 @@ use super::Rules;
 use super::pace::Pace;
 use super::session::{ClientError, Whole};
 use crate::util::fields::Fields;
+use crate::util::headers::Headers;
+use crate::wire::{RequestHead, ResponseHead};
 
 /// Bytes of an answer that are given to a stream at once.
 const PIECE: usize = 256 * 1024;
@@ -21,7 +22,7 @@ const PIECE: usize = 256 * 1024;
 pub(super) struct H2 {
     stream: Box<HttpSession>,
     /// The head of the answer, until it is known whether a body follows.
-    head: Option<Box<ResponseHeader>>,
+    head: Option<ResponseHead>,
     ended: bool,
     body_done: bool,
     pace: Pace,
@@ -39,8 +40,9 @@ impl H2 {
         }
     }
 
-    pub(super) fn head(&self) -> &RequestHeader {
-        self.stream.req_header()
+    pub(super) fn head(&self) -> RequestHead {
+        let parts: &request::Parts = self.stream.req_header();
+        parts.into()
     }
 
     pub(super) async fn read_body(&mut self, rules: &Rules) -> Result<Option<Bytes>, ClientError> {
@@ -96,12 +98,12 @@ impl H2 {
         let _ = self.stream.idle().await;
     }
 
-    pub(super) fn begin(&mut self, mut head: ResponseHeader, own: &Fields) {
+    pub(super) fn begin(&mut self, mut head: ResponseHead, own: &Fields) {
         for (name, value) in own.iter() {
             // They were checked when they were set.
-            let _ = head.insert_header(name, value);
+            let _ = head.headers.set(name, value);
         }
-        self.head = Some(Box::new(head));
+        self.head = Some(head);
     }
 
     pub(super) async fn answer(
@@ -109,11 +111,10 @@ impl H2 {
         rules: &Rules,
         answer: Whole<'_>,
     ) -> Result<(), ClientError> {
-        let Ok(mut head) = ResponseHeader::build_no_case(answer.status, Some(8)) else {
-            return Err(ClientError::Left);
-        };
-        let _ = head.insert_header(CONTENT_TYPE, answer.content_type);
-        let _ = head.insert_header(CONTENT_LENGTH, answer.body.len());
+        let mut head = ResponseHead::new(answer.status);
+        let _ = head.headers.set(CONTENT_TYPE, answer.content_type);
+        head.headers
+            .insert(CONTENT_LENGTH, answer.body.len().into());
         self.begin(head, answer.own);
         self.write_in_pieces(rules, answer.body, true).await
     }
@@ -137,11 +138,11 @@ impl H2 {
         let Some(head) = self.head.take() else {
             return Ok(());
         };
-        let bodiless =
-            self.head().method == Method::HEAD || matches!(head.status.as_u16(), 204 | 304);
+        let bodiless = self.stream.req_header().method == Method::HEAD
+            || matches!(head.status.as_u16(), 204 | 304);
         self.ended = bodiless;
         self.stream
-            .write_response_header(head, bodiless)
+            .write_response_header(Box::new(response::Parts::from(head).into()), bodiless)
             .map_err(|_| ClientError::Left)
     }
 
@@ -159,13 +160,13 @@ impl H2 {
             .map_err(|_| ClientError::Left)
     }
 
-    pub(super) fn end(&mut self, trailers: Option<HeaderMap>) -> Result<(), ClientError> {
+    pub(super) fn end(&mut self, trailers: Option<Headers>) -> Result<(), ClientError> {
         self.flush()?;
         if std::mem::replace(&mut self.ended, true) {
             return Ok(());
         }
         match trailers {
-            Some(trailers) => self.stream.write_trailers(trailers),
+            Some(trailers) => self.stream.write_trailers(trailers.into()),
             None => self.stream.finish(),
         }
         .map_err(|_| ClientError::Left)

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, StatusCode};
-use pingora::http::{RequestHeader, ResponseHeader};
+use http::{HeaderValue, StatusCode};
 
 use super::Rules;
 use super::h1::H1;
 use super::h2::H2;
 use crate::util::fields::Fields;
-use crate::wire::{Conn, Malformed};
+use crate::util::headers::Headers;
+use crate::wire::{Conn, Malformed, RequestHead, ResponseHead};
 
 /// What a client did wrong, or that it is not there any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub struct Whole<'a> {
 
 /// One request, and the way back to its client.
 pub struct Session {
-    head: Box<RequestHeader>,
+    head: Box<RequestHead>,
     client: Option<SocketAddr>,
     client_text: Option<HeaderValue>,
     tls: bool,
@@ -70,28 +70,28 @@ enum Link {
 }
 
 impl Session {
-    pub(super) fn over_h1(head: Box<RequestHeader>, h1: Box<H1>, from: &Origin) -> Self {
+    pub(super) fn over_h1(head: Box<RequestHead>, h1: Box<H1>, from: &Origin) -> Self {
         Self::new(head, Link::H1(h1), from)
     }
 
     pub(super) fn over_h2(h2: H2, from: &Origin) -> Self {
-        let mut head = Box::new(h2.head().clone());
+        let mut head = Box::new(h2.head());
         if !head.headers.contains_key(HOST)
             && let Some(authority) = head.uri.authority()
         {
             // The rest of the way, and HTTP/1.1 peers, know it by its older name. It was parsed as an authority.
             let host = HeaderValue::from_str(authority.as_str());
-            let _ = host.map(|host| head.insert_header(HOST, host));
+            let _ = host.map(|host| head.headers.set(HOST, host));
         }
         if !h2.body_done() && !head.headers.contains_key(CONTENT_LENGTH) {
             // A body may come with any method, and HTTP/1 has no other way to say that one of unknown length does.
-            let _ = head.insert_header(TRANSFER_ENCODING, "chunked");
+            let _ = head.headers.set(TRANSFER_ENCODING, "chunked");
         }
         join_cookies(&mut head);
         Self::new(head, Link::H2(Box::new(h2)), from)
     }
 
-    fn new(head: Box<RequestHeader>, link: Link, from: &Origin) -> Self {
+    fn new(head: Box<RequestHead>, link: Link, from: &Origin) -> Self {
         Self {
             head,
             client: from.client,
@@ -106,7 +106,7 @@ impl Session {
     }
 
     /// The request's head.
-    pub fn head(&self) -> &RequestHeader {
+    pub fn head(&self) -> &RequestHead {
         &self.head
     }
 
@@ -161,7 +161,7 @@ impl Session {
     }
 
     /// Trailers behind the request's body, once that is done.
-    pub fn take_trailers(&mut self) -> Option<HeaderMap> {
+    pub fn take_trailers(&mut self) -> Option<Headers> {
         match &mut self.link {
             Link::H1(h1) => h1.take_trailers(),
             Link::H2(_) | Link::Away => None,
@@ -212,7 +212,7 @@ impl Session {
     /// Begins the answer. Its head leaves with the first part of its body, or with `flush`.
     ///
     /// `own` are fields of ours, which overrule those of `head`.
-    pub fn begin(&mut self, head: ResponseHeader, own: &Fields) {
+    pub fn begin(&mut self, head: ResponseHead, own: &Fields) {
         self.status = head.status.as_u16();
         match &mut self.link {
             Link::H1(h1) => h1.begin(&head, own, self.closing.load(Ordering::Acquire)),
@@ -267,7 +267,7 @@ impl Session {
     ///
     /// # Errors
     /// The client left, or takes nothing.
-    pub async fn end(&mut self, trailers: Option<HeaderMap>) -> Result<(), ClientError> {
+    pub async fn end(&mut self, trailers: Option<Headers>) -> Result<(), ClientError> {
         match &mut self.link {
             Link::H1(h1) if h1.ended() => h1.flush(&self.rules).await,
             Link::H1(h1) => h1.end(&self.rules, trailers.as_ref()).await,
@@ -340,11 +340,10 @@ pub(super) fn address_text(client: Option<SocketAddr>) -> Option<HeaderValue> {
 }
 
 /// HTTP/2 clients may cut the field to pieces; all others know it as one (RFC 9113, 8.2.3).
-fn join_cookies(head: &mut RequestHeader) {
+fn join_cookies(head: &mut RequestHead) {
     let crumbs: Vec<&[u8]> = head
         .headers
         .get_all(COOKIE)
-        .iter()
         .map(HeaderValue::as_bytes)
         .collect();
     if crumbs.len() < 2 {
@@ -352,7 +351,7 @@ fn join_cookies(head: &mut RequestHeader) {
     }
     // Of values and a separator that are valid.
     if let Ok(whole) = HeaderValue::from_maybe_shared(Bytes::from(crumbs.join(&b"; "[..]))) {
-        let _ = head.insert_header(COOKIE, whole);
+        let _ = head.headers.set(COOKIE, whole);
     }
 }
 

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, EXPECT};
-use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::Proxy;
 use super::ctx::Ctx;
@@ -19,6 +18,7 @@ use crate::balance::Lease;
 use crate::exchange::{Exchange, Failure, upstream_head};
 use crate::front::Session;
 use crate::metrics::events::AbortStage;
+use crate::wire::{RequestHead, ResponseHead};
 
 /// What became of one attempt.
 pub(super) enum Attempt {
@@ -34,7 +34,7 @@ pub(super) enum Attempt {
 
 /// What became of sending a request.
 struct Sent {
-    answered: Result<ResponseHeader, Failure>,
+    answered: Result<ResponseHead, Failure>,
     /// The client is still sending.
     uploading: bool,
     /// A streamed body is partly gone and cannot be sent again.
@@ -113,7 +113,7 @@ impl Proxy {
         session: &mut Session,
         ctx: &mut Ctx,
         exchange: &mut Exchange,
-        head: &RequestHeader,
+        head: &RequestHead,
     ) -> Result<Sent, Stop> {
         let mut sent = Sent {
             answered: Err(Failure::FirstByteTimeout),
@@ -175,14 +175,14 @@ impl Proxy {
         ctx: &mut Ctx,
         peer: &str,
         body: Option<usize>,
-    ) -> Result<Box<RequestHeader>, Stop> {
+    ) -> Result<Box<RequestHead>, Stop> {
         let mut head = upstream_head(session.head(), body);
         if body.is_some() {
             // The tee reads answers; compressed ones would be closed to it.
             head.headers.remove(ACCEPT_ENCODING);
         }
         introduce(&mut head, session, ctx, peer)?;
-        Ok(Box::new(RequestHeader::from(head)))
+        Ok(Box::new(head))
     }
 }
 

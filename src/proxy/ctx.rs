@@ -108,7 +108,7 @@ impl Ctx {
         self.behind_proxy = peer.is_some_and(|peer| trusted.contains(peer));
         self.client_ip = match peer {
             Some(peer) if self.behind_proxy => {
-                let chain = head.headers.get_all("x-forwarded-for").iter();
+                let chain = head.headers.get_all("x-forwarded-for");
                 let chain = chain.map(HeaderValue::as_bytes);
                 Some(client_address(peer, trusted, chain))
             }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use pingora::http::ResponseHeader;
 use tokio::time::sleep;
 
 use super::Proxy;
@@ -19,6 +18,7 @@ use crate::exchange::{Exchange, Failure};
 use crate::front::Session;
 use crate::metrics::events::{self, AbortStage};
 use crate::state::Pool;
+use crate::wire::ResponseHead;
 
 /// Fresh tries on the same peer after a pooled connection turned out to be closed. They cost the peer nothing and say
 /// nothing about it.
@@ -43,7 +43,7 @@ pub(super) enum Upload {
 
 /// An answer that has begun.
 pub(super) struct Answer {
-    pub(super) head: ResponseHeader,
+    pub(super) head: ResponseHead,
     pub(super) exchange: Exchange,
     /// None once the request has gone on to look for a better answer.
     pub(super) lease: Option<Lease>,

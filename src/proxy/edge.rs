@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, HOST, LOCATION};
-use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::admission::reserve_of_route;
 use super::ctx::Ctx;
@@ -14,6 +13,7 @@ use crate::llm::error::ApiError;
 use crate::metrics::events::AbortStage;
 use crate::route::{Action, Question, Route};
 use crate::state::Pool;
+use crate::wire::{RequestHead, ResponseHead};
 
 /// Where a request ends.
 pub(super) enum Way {
@@ -106,7 +106,7 @@ pub(super) fn largest_body(session: &Session, ctx: &Ctx) -> u64 {
 ///
 /// # Errors
 /// It is none that may be changed.
-pub(super) fn target(head: &RequestHeader, route: &Route) -> Result<Option<String>, Stop> {
+pub(super) fn target(head: &RequestHead, route: &Route) -> Result<Option<String>, Stop> {
     if !route.rewrite.changes_path() {
         return Ok(None);
     }
@@ -135,10 +135,9 @@ pub(super) async fn answer(
     }
     let (head, body) = match &route.action {
         Action::Respond(fixed) => {
-            let mut head = begun(fixed.status.as_u16())?;
+            let mut head = ResponseHead::new(fixed.status);
             for (name, value) in &fixed.headers {
-                // One more header than a map holds cannot be configured.
-                let _ = head.append_header(name.clone(), value.clone());
+                head.headers.append(name.clone(), value.clone());
             }
             (head, fixed.body.clone())
         }
@@ -147,9 +146,9 @@ pub(super) async fn answer(
             let location = redirect
                 .location(host(session.head()), &asked)
                 .ok_or_else(|| ApiError::bad_request("the request names no host", None))?;
-            let mut head = begun(redirect.status.as_u16())?;
-            let _ = head.insert_header(LOCATION, location);
-            let _ = head.insert_header(CONTENT_LENGTH, "0");
+            let mut head = ResponseHead::new(redirect.status);
+            let _ = head.headers.set(LOCATION, location);
+            head.headers.insert(CONTENT_LENGTH, 0.into());
             (head, bytes::Bytes::new())
         }
         Action::Pool { .. } => return Err(Stop::CutOff),
@@ -170,10 +169,6 @@ pub(super) async fn answer(
     session.write(body, true).await.map_err(gone)
 }
 
-fn begun(status: u16) -> Result<ResponseHeader, Stop> {
-    ResponseHeader::build_no_case(status, Some(8)).map_err(|_| Stop::CutOff)
-}
-
 fn question<'a>(session: &'a Session, ctx: &'a Ctx, model: Option<&'a str>) -> Question<'a> {
     let head = session.head();
     Question {
@@ -187,7 +182,7 @@ fn question<'a>(session: &'a Session, ctx: &'a Ctx, model: Option<&'a str>) -> Q
 }
 
 /// The host that is asked for, perhaps with a port. A target with a host of its own overrules `Host`: RFC 9112, 3.2.2.
-pub(super) fn host(head: &RequestHeader) -> Option<&str> {
+pub(super) fn host(head: &RequestHead) -> Option<&str> {
     match head.uri.authority() {
         // What stands before `@` names no host.
         Some(authority) => authority.as_str().rsplit('@').next(),
@@ -196,7 +191,7 @@ pub(super) fn host(head: &RequestHeader) -> Option<&str> {
 }
 
 /// The target without scheme and host. Where the client names no path it is the root's.
-fn path_and_query(head: &RequestHeader) -> std::borrow::Cow<'_, str> {
+fn path_and_query(head: &RequestHead) -> std::borrow::Cow<'_, str> {
     let target = head.uri.path_and_query();
     match target.map_or("/", |target| target.as_str()) {
         bare if bare.starts_with('?') => format!("/{bare}").into(),

@@ -3,10 +3,10 @@
 //! A request that leads a flight carries its answer itself until somebody follows. From then on its own client is one of
 //! those who follow, so that it can be slow, or leave, at nobody's cost.
 
+use http::StatusCode;
 use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use pingora::http::ResponseHeader;
 use tokio::time::{Instant, sleep_until};
 
 use super::Proxy;
@@ -23,6 +23,7 @@ use crate::front::Session;
 use crate::llm::ApiError;
 use crate::metrics::events::{self, AbortStage};
 use crate::state::Pool;
+use crate::wire::ResponseHead;
 
 /// An answer that has begun, and all that its end is to be told to.
 pub(super) struct Carried {
@@ -150,7 +151,7 @@ pub(super) async fn follow(
                 };
                 ctx.waited_since(came);
                 ctx.record.first_byte = Some(ctx.start.elapsed());
-                begin(session, ctx, &begun)?;
+                begin(session, ctx, &begun);
             }
             Step::Part(part, landing) => {
                 session
@@ -194,14 +195,13 @@ pub(super) async fn follow(
 }
 
 /// Begins an answer that another request asked for.
-fn begin(session: &mut Session, ctx: &mut Ctx, begun: &Begun) -> Result<(), Stop> {
-    let mut head = ResponseHeader::build_no_case(200, Some(8)).map_err(|_| Stop::CutOff)?;
-    let _ = head.insert_header(CONTENT_TYPE, &*begun.content_type);
+fn begin(session: &mut Session, ctx: &mut Ctx, begun: &Begun) {
+    let mut head = ResponseHead::new(StatusCode::OK);
+    let _ = head.headers.set(CONTENT_TYPE, &*begun.content_type);
     if let Some(length) = begun.length {
-        let _ = head.insert_header(CONTENT_LENGTH, length);
+        head.headers.insert(CONTENT_LENGTH, length.into());
     }
     super::respond::begin(session, ctx, head);
-    Ok(())
 }
 
 impl Proxy {

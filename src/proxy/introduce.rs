@@ -1,8 +1,7 @@
 //! What a peer is told of the client, and what is kept from it.
 
+use http::Uri;
 use http::header::{AUTHORIZATION, HOST};
-use http::request::Parts;
-use http::{HeaderMap, Uri};
 use http::{HeaderName, HeaderValue};
 
 use super::ctx::Ctx;
@@ -10,7 +9,9 @@ use super::edge;
 use super::stop::Stop;
 use crate::front::Session;
 use crate::llm::error::ApiError;
+use crate::util::headers::Headers;
 use crate::util::traceparent::{Trace, trace};
+use crate::wire::RequestHead;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -41,7 +42,7 @@ static CLAIMS: [HeaderName; 4] = [
 /// # Errors
 /// The path is none that the route may change.
 pub(super) fn introduce(
-    head: &mut Parts,
+    head: &mut RequestHead,
     session: &Session,
     ctx: &mut Ctx,
     peer: &str,
@@ -64,7 +65,7 @@ pub(super) fn introduce(
     }
     let headers = &mut head.headers;
     if let Ok(id) = HeaderValue::from_str(&ctx.request_id) {
-        put(headers, noted.id, X_REQUEST_ID, id);
+        headers.insert(X_REQUEST_ID, id);
     }
     forwarded(headers, &noted, session, ctx);
     traced(headers, &noted, ctx);
@@ -75,19 +76,7 @@ pub(super) fn introduce(
         let unusable = |_| ApiError::bad_request("the path cannot be rewritten", None);
         head.uri = Uri::try_from(target).map_err(unusable)?;
     }
-    let edits = &route.rewrite.request;
-    if edits.is_empty() {
-        return Ok(());
-    }
-    for name in edits.removed() {
-        head.headers.remove(name);
-    }
-    for (name, value) in edits.set() {
-        head.headers.insert(name.clone(), value.clone());
-    }
-    for (name, value) in edits.added() {
-        head.headers.append(name.clone(), value.clone());
-    }
+    route.rewrite.request.apply(&mut head.headers);
     Ok(())
 }
 
@@ -95,20 +84,18 @@ pub(super) fn introduce(
 #[derive(Default)]
 struct Noted {
     keys: [bool; KEYS.len()],
-    id: bool,
     claims: bool,
     forwarded: bool,
     trace: bool,
 }
 
 impl Noted {
-    fn of(headers: &HeaderMap) -> Self {
+    fn of(headers: &Headers) -> Self {
         let mut noted = Self::default();
         for name in headers.keys() {
             if name.as_str().starts_with("x-forwarded-") {
                 noted.forwarded = true;
             }
-            noted.id |= *name == X_REQUEST_ID;
             for (key, there) in KEYS.iter().zip(&mut noted.keys) {
                 *there |= key == name;
             }
@@ -119,42 +106,33 @@ impl Noted {
     }
 }
 
-/// Sets a field; `known` is whether there may be one already, as looking for it costs more than setting it.
-fn put(headers: &mut HeaderMap, known: bool, name: HeaderName, value: HeaderValue) {
-    match known {
-        true => drop(headers.insert(name, value)),
-        false => drop(headers.append(name, value)),
-    }
-}
-
-fn forwarded(headers: &mut HeaderMap, noted: &Noted, session: &Session, ctx: &Ctx) {
+fn forwarded(headers: &mut Headers, noted: &Noted, session: &Session, ctx: &Ctx) {
     if let Some(from) = session.client_text() {
         // Whom the connection is from: who that speaks for stands before it.
         let chain = match noted.forwarded {
             true => chain(headers, from),
             false => from.clone(),
         };
-        put(headers, noted.forwarded, X_FORWARDED_FOR, chain);
+        headers.insert(X_FORWARDED_FOR, chain);
     }
     if !ctx.behind_proxy && noted.claims {
         for name in &CLAIMS {
             headers.remove(name);
         }
     }
-    let kept = |headers: &HeaderMap, name| {
-        ctx.behind_proxy && noted.forwarded && headers.contains_key(name)
-    };
+    let kept =
+        |headers: &Headers, name| ctx.behind_proxy && noted.forwarded && headers.contains_key(name);
     if !kept(headers, X_FORWARDED_PROTO) {
         let scheme = match session.is_tls() {
             true => "https",
             false => "http",
         };
         let scheme = HeaderValue::from_static(scheme);
-        put(headers, noted.forwarded, X_FORWARDED_PROTO, scheme);
+        headers.insert(X_FORWARDED_PROTO, scheme);
     }
     if !kept(headers, X_FORWARDED_HOST) {
         match host(session) {
-            Some(host) => put(headers, noted.forwarded, X_FORWARDED_HOST, host),
+            Some(host) => headers.insert(X_FORWARDED_HOST, host),
             None => drop(headers.remove(X_FORWARDED_HOST)),
         }
     }
@@ -170,7 +148,7 @@ fn host(session: &Session) -> Option<HeaderValue> {
 }
 
 /// The list of those who asked, with `last` at its end.
-fn chain(headers: &HeaderMap, last: &HeaderValue) -> HeaderValue {
+fn chain(headers: &Headers, last: &HeaderValue) -> HeaderValue {
     if !headers.contains_key(X_FORWARDED_FOR) {
         return last.clone();
     }
@@ -184,7 +162,7 @@ fn chain(headers: &HeaderMap, last: &HeaderValue) -> HeaderValue {
     HeaderValue::from_maybe_shared(bytes::Bytes::from(known)).unwrap_or_else(|_| last.clone())
 }
 
-fn traced(headers: &mut HeaderMap, noted: &Noted, ctx: &mut Ctx) {
+fn traced(headers: &mut Headers, noted: &Noted, ctx: &mut Ctx) {
     // Every attempt and every copy belongs to one trace.
     let ids = || {
         *ctx.trace_ids
@@ -192,7 +170,7 @@ fn traced(headers: &mut HeaderMap, noted: &Noted, ctx: &mut Ctx) {
     };
     let begun = match noted.trace {
         true => {
-            let values = headers.get_all(TRACEPARENT).iter();
+            let values = headers.get_all(TRACEPARENT);
             trace(values.map(HeaderValue::as_bytes), ids)
         }
         false => trace([], ids),
@@ -200,7 +178,7 @@ fn traced(headers: &mut HeaderMap, noted: &Noted, ctx: &mut Ctx) {
     if let Trace::Begun(_, value) = begun
         && let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(value))
     {
-        put(headers, noted.trace, TRACEPARENT, value);
+        headers.insert(TRACEPARENT, value);
         if noted.trace {
             headers.remove(TRACESTATE);
         }

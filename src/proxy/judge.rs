@@ -3,11 +3,12 @@
 //! Nobody waits for the verdict, and whatever goes wrong on the way to it is none. The judge hears two questions and two answers, and
 //! nothing of the client: neither its key nor its headers. It is asked only where its pool has room that no one waits for.
 
+use http::Method;
+use http::header::CONTENT_LENGTH;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use pingora::http::{RequestHeader, ResponseHeader};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::mirror::{Hears, ask, idle};
@@ -19,6 +20,7 @@ use crate::llm::{Endpoint, Usage};
 use crate::metrics::events;
 use crate::state::{Pool, Snapshot};
 use crate::util::collected::Collected;
+use crate::wire::{RequestHead, ResponseHead};
 
 /// Longest time that a verdict may take, whatever the pool allows: the room is bounded.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -129,14 +131,12 @@ impl Bench {
     }
 }
 
-fn head(peer: &str, length: usize) -> Option<RequestHeader> {
+fn head(peer: &str, length: usize) -> Option<RequestHead> {
     let path = Endpoint::ChatCompletions.path();
-    let mut head = RequestHeader::build("POST", path.as_bytes(), Some(3)).ok()?;
-    head.insert_header("host", peer).ok()?;
-    head.insert_header("content-type", "application/json")
-        .ok()?;
-    head.insert_header("content-length", length.to_string())
-        .ok()?;
+    let mut head = RequestHead::new(Method::POST, path).ok()?;
+    head.headers.set("host", peer).ok()?;
+    head.headers.set("content-type", "application/json").ok()?;
+    head.headers.insert(CONTENT_LENGTH, length.into());
     Some(head)
 }
 
@@ -149,7 +149,7 @@ struct Heard {
 }
 
 impl Hears for Heard {
-    fn head(&mut self, head: &ResponseHeader) {
+    fn head(&mut self, head: &ResponseHead) {
         self.status = head.status.as_u16();
     }
 

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use pingora::http::{RequestHeader, ResponseHeader};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Proxy;
@@ -22,6 +21,7 @@ use crate::front::Session;
 use crate::metrics::events::{self, Mirroring};
 use crate::route::Route;
 use crate::state::{Pool, Snapshot};
+use crate::wire::{RequestHead, ResponseHead};
 
 /// What every copy takes of its route's room, however small its body is, in bytes: that bounds their number as well.
 const LEAST: usize = 1024 * 1024;
@@ -97,14 +97,14 @@ pub(super) fn idle(snapshot: &Snapshot, pool: &str, demand: &Demand) -> Option<(
 /// Hears an answer that no client gets.
 pub(super) trait Hears: Send {
     /// It has begun.
-    fn head(&mut self, head: &ResponseHeader);
+    fn head(&mut self, head: &ResponseHead);
 
     /// A part of it came from the peer of `lease`.
     fn part(&mut self, part: &Bytes, lease: &mut Lease);
 }
 
 impl Hears for Tee {
-    fn head(&mut self, head: &ResponseHeader) {
+    fn head(&mut self, head: &ResponseHead) {
         self.head(head);
     }
 
@@ -118,7 +118,7 @@ pub(super) async fn ask(
     client: &Client,
     pool: &Pool,
     mut lease: Lease,
-    head: &RequestHeader,
+    head: &RequestHead,
     body: Bytes,
     hears: Option<&mut dyn Hears>,
 ) -> Result<(), Failure> {
@@ -133,7 +133,7 @@ async fn answer(
     client: &Client,
     pool: &Pool,
     lease: &mut Lease,
-    head: &RequestHeader,
+    head: &RequestHead,
     body: Bytes,
     mut hears: Option<&mut dyn Hears>,
 ) -> Result<(), Failure> {

@@ -1,10 +1,10 @@
 //! `GET /v1/models`: the union of what the pools serve.
 
+use http::Method;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use pingora::http::RequestHeader;
 use tokio::task::JoinSet;
 
 use super::ctx::Ctx;
@@ -19,6 +19,7 @@ use crate::front::Session;
 use crate::llm::error::ApiError;
 use crate::llm::models;
 use crate::metrics::events::AbortStage;
+use crate::wire::RequestHead;
 
 /// A pool that takes longer is left out of the list.
 const LIST_LIMIT: Duration = Duration::from_secs(5);
@@ -93,8 +94,9 @@ impl Proxy {
 }
 
 async fn list(client: &Client, way: Way, lease: Lease, timeouts: Timeouts) -> Option<Bytes> {
-    let mut head = RequestHeader::build("GET", b"/v1/models", None).ok()?;
-    head.insert_header("host", lease.peer().label().as_ref())
+    let mut head = RequestHead::new(Method::GET, "/v1/models").ok()?;
+    head.headers
+        .set("host", lease.peer().label().as_ref())
         .ok()?;
     let mut exchange = client.open(way, timeouts, Instant::now()).await.ok()?;
     let answer = exchange.ask(&head, Bytes::new()).await.ok()?;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use pingora::http::ResponseHeader;
 
 use super::Proxy;
 use super::attempt::forward;
@@ -26,6 +25,7 @@ use crate::llm::ApiError;
 use crate::metrics::events::{self, AbortStage};
 use crate::route::Route;
 use crate::state::Pool;
+use crate::wire::ResponseHead;
 
 impl Proxy {
     /// Writes the answer to the client while `tee` reads along. Returns when its last byte is written.
@@ -160,7 +160,7 @@ impl Proxy {
 
 /// Begins the answer with its head, unless it has begun. One that can say what the answer cost waits for the first part: with a
 /// short answer that is all of it.
-fn begin(session: &mut Session, ctx: &mut Ctx, head: &mut Option<Box<ResponseHeader>>) {
+fn begin(session: &mut Session, ctx: &mut Ctx, head: &mut Option<Box<ResponseHead>>) {
     if let Some(head) = head.take() {
         super::respond::begin(session, ctx, *head);
     }
@@ -253,10 +253,8 @@ pub(super) async fn tell(
 }
 
 /// The peer's head made ready for the client: connection-level headers are left to the client's connection.
-pub(super) fn client_head(ctx: &Ctx, mut head: ResponseHeader) -> ResponseHeader {
-    for name in strip_hop_by_hop(&head.headers) {
-        head.remove_header(&name);
-    }
+pub(super) fn client_head(ctx: &Ctx, mut head: ResponseHead) -> ResponseHead {
+    strip_hop_by_hop(&mut head.headers);
     let own_limits = |route: &Arc<Route>| !route.limits.is_empty();
     if !ctx.snapshot.config.limits.is_empty() || ctx.route.as_ref().is_some_and(own_limits) {
         provider_limits(&mut head);
@@ -265,7 +263,7 @@ pub(super) fn client_head(ctx: &Ctx, mut head: ResponseHeader) -> ResponseHeader
 }
 
 /// A peer's own limits keep their values under another name: ours are the ones that bind this client.
-fn provider_limits(head: &mut ResponseHeader) {
+fn provider_limits(head: &mut ResponseHead) {
     let theirs: Vec<_> = head
         .headers
         .keys()
@@ -276,13 +274,13 @@ fn provider_limits(head: &mut ResponseHeader) {
         .cloned()
         .collect();
     for name in theirs {
-        if let Some(value) = head.remove_header(&name) {
-            let _ = head.insert_header(format!("llm_provider-{name}"), value);
+        if let Some(value) = head.headers.remove(&name) {
+            let _ = head.headers.set(format!("llm_provider-{name}"), value);
         }
     }
 }
 
-fn is_event_stream(head: &ResponseHeader) -> bool {
+fn is_event_stream(head: &ResponseHead) -> bool {
     head.headers
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))

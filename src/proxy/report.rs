@@ -2,17 +2,16 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use pingora::http::ResponseHeader;
-
 use crate::balance::{self, BudgetSpent, Change, Lease, Outcome, Pause, RetryGrant};
 use crate::config::model::Timeouts;
 use crate::exchange::Failure;
 use crate::llm::ApiError;
 use crate::metrics::events;
 use crate::state::Pool;
+use crate::wire::ResponseHead;
 
 /// Tells the pool what a peer's status says of its health.
-pub(super) fn report_status(pool: &Pool, lease: &mut Lease, head: &ResponseHeader) {
+pub(super) fn report_status(pool: &Pool, lease: &mut Lease, head: &ResponseHead) {
     let now = Instant::now();
     let status = head.status.as_u16();
     let outcome = match Pause::asked(status, &head.headers, SystemTime::now()) {

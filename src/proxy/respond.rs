@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use pingora::http::ResponseHeader;
 
 use super::ctx::Ctx;
 use super::stop::Stop;
@@ -11,6 +10,7 @@ use crate::front::{ClientError, Session, Whole};
 use crate::llm::error::ApiError;
 use crate::metrics::events::AbortStage;
 use crate::util::fields::Fields;
+use crate::wire::ResponseHead;
 
 /// Writes `error` in the client's envelope. The connection stays usable unless something else spoke against it.
 ///
@@ -80,9 +80,9 @@ pub(super) async fn replay(
     if !edited {
         return write(session, ctx, 200, content_type, body).await;
     }
-    let mut head = ResponseHeader::build_no_case(200, Some(8)).map_err(|_| Stop::CutOff)?;
-    let _ = head.insert_header(CONTENT_TYPE, content_type);
-    let _ = head.insert_header(CONTENT_LENGTH, body.len());
+    let mut head = ResponseHead::new(StatusCode::OK);
+    let _ = head.headers.set(CONTENT_TYPE, content_type);
+    head.headers.insert(CONTENT_LENGTH, body.len().into());
     begin(session, ctx, head);
     session.write(body, true).await.map_err(gone)
 }
@@ -93,24 +93,16 @@ fn gone(_: ClientError) -> Stop {
 
 /// Begins an answer: its head, over it the fields of ours, and over those what its route changes, which is the operator's
 /// last word.
-pub(super) fn begin(session: &mut Session, ctx: &mut Ctx, mut head: ResponseHeader) {
+pub(super) fn begin(session: &mut Session, ctx: &mut Ctx, mut head: ResponseHead) {
     ctx.own.set("x-request-id", &ctx.request_id);
     let edits = ctx.route.as_ref().map(|route| &route.rewrite.response);
     let Some(edits) = edits.filter(|edits| !edits.is_empty()) else {
         return session.begin(head, &ctx.own);
     };
     for (name, value) in ctx.own.iter() {
-        let _ = head.insert_header(name, value);
+        let _ = head.headers.set(name, value);
     }
-    for name in edits.removed() {
-        head.remove_header(name);
-    }
-    for (name, value) in edits.set() {
-        let _ = head.insert_header(name.clone(), value.clone());
-    }
-    for (name, value) in edits.added() {
-        let _ = head.append_header(name.clone(), value.clone());
-    }
+    edits.apply(&mut head.headers);
     session.begin(head, &Fields::default());
 }
 

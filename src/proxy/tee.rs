@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use pingora::http::ResponseHeader;
 
 use super::admission::Held;
 use super::cached::Fill;
@@ -16,6 +15,7 @@ use crate::llm::meter::StreamMeter;
 use crate::llm::{ApiError, Endpoint, Finish, Usage};
 use crate::state::Pool;
 use crate::util::collected::Collected;
+use crate::wire::ResponseHead;
 
 /// Largest JSON answer that is kept for reading its usage, in bytes. Embeddings of large batches are larger; their
 /// usage is then estimated.
@@ -108,7 +108,7 @@ impl Tee {
     }
 
     /// The answer has begun.
-    pub(super) fn head(&mut self, head: &ResponseHeader) {
+    pub(super) fn head(&mut self, head: &ResponseHead) {
         self.status = head.status.as_u16();
         let kind = head
             .headers

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderValue, Method, StatusCode, Version};
-use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::Proxy;
 use super::admission::reserve;
@@ -23,7 +22,7 @@ use crate::exchange::{strip_hop_by_hop, upstream_head};
 use crate::front::Session;
 use crate::llm::ApiError;
 use crate::metrics::events::AbortStage;
-use crate::wire::{connection_says, tunnel};
+use crate::wire::{RequestHead, ResponseHead, connection_says, tunnel};
 
 impl Proxy {
     /// Asks a peer to switch protocols and, if it does, joins the two connections. Whatever else it answers is passed on.
@@ -93,7 +92,7 @@ impl Proxy {
     }
 }
 
-fn peer_head(session: &Session, ctx: &mut Ctx, peer: &str) -> Result<Box<RequestHeader>, Stop> {
+fn peer_head(session: &Session, ctx: &mut Ctx, peer: &str) -> Result<RequestHead, Stop> {
     let mut head = upstream_head(session.head(), Some(0));
     if let Some(protocol) = session.head().headers.get(UPGRADE) {
         let upgrade = HeaderValue::from_static("upgrade");
@@ -101,25 +100,25 @@ fn peer_head(session: &Session, ctx: &mut Ctx, peer: &str) -> Result<Box<Request
         head.headers.insert(CONNECTION, upgrade);
     }
     introduce(&mut head, session, ctx, peer)?;
-    Ok(Box::new(RequestHeader::from(head)))
+    Ok(head)
 }
 
-fn switched(mut head: ResponseHeader) -> ResponseHeader {
+fn switched(mut head: ResponseHead) -> ResponseHead {
     let protocol = head.headers.get(UPGRADE).cloned();
-    for name in strip_hop_by_hop(&head.headers) {
-        head.remove_header(&name);
-    }
+    strip_hop_by_hop(&mut head.headers);
     if let Some(protocol) = protocol {
-        let _ = head.insert_header(UPGRADE, protocol);
+        let _ = head.headers.set(UPGRADE, protocol);
     }
-    let _ = head.insert_header("connection", HeaderValue::from_static("upgrade"));
+    let _ = head
+        .headers
+        .set("connection", HeaderValue::from_static("upgrade"));
     head
 }
 
 /// Upgrades that are passed on: those of a GET, as WebSocket's is, that the connection names. Others are for the client to
 /// do without: an ordinary request that wears the header must not lead around limits, metering and cache.
-pub(super) fn is_upgrade(head: &RequestHeader) -> bool {
-    let mut protocols = head.headers.get_all(UPGRADE).iter();
+pub(super) fn is_upgrade(head: &RequestHead) -> bool {
+    let mut protocols = head.headers.get_all(UPGRADE);
     let one = match (protocols.next(), protocols.next()) {
         (Some(protocols), None) => protocols.as_bytes(),
         _ => return false,

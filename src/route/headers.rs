@@ -1,8 +1,9 @@
 //! Changes of headers.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderName;
 
 use crate::config::model;
+use crate::util::headers::Headers;
 
 /// Headers taken away, then given one value, then given one more.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,38 +19,29 @@ impl HeaderEdits {
         self.0.remove.is_empty() && self.0.set.is_empty() && self.0.add.is_empty()
     }
 
-    /// Makes the changes. A header beyond what a map holds (32,768) is left out.
-    pub fn apply(&self, headers: &mut HeaderMap) {
+    /// Makes the changes.
+    pub fn apply(&self, headers: &mut Headers) {
         for name in &self.0.remove {
             headers.remove(name);
         }
         for (name, value) in &self.0.set {
-            let _ = headers.try_insert(name, value.clone());
+            headers.insert(name.clone(), value.clone());
         }
         for (name, value) in &self.0.add {
-            let _ = headers.try_append(name, value.clone());
+            headers.append(name.clone(), value.clone());
         }
     }
 
-    /// Headers taken away, for who writes heads in another way than through a map.
-    pub fn removed(&self) -> &[HeaderName] {
-        &self.0.remove
-    }
-
-    /// Headers given one value.
-    pub fn set(&self) -> &[(HeaderName, HeaderValue)] {
-        &self.0.set
-    }
-
-    /// Headers given one value more.
-    pub fn added(&self) -> &[(HeaderName, HeaderValue)] {
-        &self.0.add
+    /// Whether this header is given a value.
+    pub fn sets(&self, name: &HeaderName) -> bool {
+        self.0.set.iter().any(|(known, _)| known == name)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
 
     fn pair(name: &'static str, value: &'static str) -> (HeaderName, HeaderValue) {
         (
@@ -68,7 +60,7 @@ mod tests {
             set: vec![pair("x-set", "new"), pair("x-fresh", "1")],
             add: vec![pair("x-many", "c")],
         });
-        let mut headers: HeaderMap = [
+        let mut headers: Headers = [
             pair("x-gone", "1"),
             pair("x-set", "old"),
             pair("x-set", "older"),
@@ -82,7 +74,6 @@ mod tests {
         let all = |name: &str| -> Vec<&str> {
             headers
                 .get_all(name)
-                .iter()
                 .map(|value| value.to_str().unwrap())
                 .collect()
         };
@@ -99,7 +90,7 @@ mod tests {
             set: vec![pair("x-a", "1")],
             ..model::HeaderEdits::default()
         });
-        let mut once = HeaderMap::new();
+        let mut once = Headers::default();
         edits.apply(&mut once);
         let mut twice = once.clone();
         edits.apply(&mut twice);

@@ -1,10 +1,11 @@
 //! A route's conditions, ready to be asked, and what they are asked about.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 
 use super::host;
 use super::pattern::Pattern;
 use crate::config::model::{HostPattern, Match};
+use crate::util::headers::Headers;
 
 /// The parts of a request that decide where it goes.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +17,7 @@ pub struct Question<'a> {
     /// The method.
     pub method: &'a Method,
     /// The headers.
-    pub headers: &'a HeaderMap,
+    pub headers: &'a Headers,
     /// The model it asks for, if it is known.
     pub model: Option<&'a str>,
     /// The tenant of its key.
@@ -89,12 +90,12 @@ impl Matcher {
 }
 
 impl HeaderCondition {
-    fn holds(&self, headers: &HeaderMap) -> bool {
+    fn holds(&self, headers: &Headers) -> bool {
         let matches = |value: &HeaderValue| match std::str::from_utf8(value.as_bytes()) {
             Ok(text) => self.value.matches(Some(text)),
             // No pattern that an operator can write is meant for it, but it is there.
             Err(_) => matches!(self.value, Pattern::Any),
         };
-        headers.get_all(&self.name).iter().any(matches) != self.negated
+        headers.get_all(&self.name).any(matches) != self.negated
     }
 }

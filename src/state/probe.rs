@@ -1,12 +1,12 @@
 //! Active health checks: a request of its own on a connection of its own, spoken to as the pool's requests are.
 
+use http::Method;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use pingora::http::RequestHeader;
 use tokio::time::{sleep, timeout};
 
 use super::live::Live;
@@ -14,6 +14,7 @@ use super::snapshot::Pool;
 use crate::balance::{Change, Peer, Probe};
 use crate::config::model::{Health, PeerTls, Timeouts};
 use crate::exchange::Client;
+use crate::wire::RequestHead;
 
 /// Longest sleep, so that new peers and reloads are seen soon.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -95,11 +96,11 @@ async fn probe(pool: Arc<Pool>, peer: Arc<Peer>, health: Health, client: Arc<Cli
 
 /// Why the peer is not healthy, if it is not.
 async fn ask(pool: &Pool, peer: &Peer, health: &Health, client: &Client) -> Result<(), String> {
-    let mut head = RequestHeader::build("GET", health.path.as_bytes(), None)
+    let mut head = RequestHead::new(Method::GET, &health.path)
         .map_err(|error| format!("health.path {:?}: {error}", health.path))?;
     // A label is a host and a port, which is a valid header value.
-    let _ = head.insert_header("host", peer.label().as_ref());
-    let _ = head.insert_header("user-agent", "tollgate-health-check");
+    let _ = head.headers.set("host", peer.label().as_ref());
+    let _ = head.headers.set("user-agent", "tollgate-health-check");
     let timeouts = Timeouts {
         connect: health.timeout,
         first_byte: health.timeout,

@@ -6,6 +6,7 @@ pub mod decimal;
 pub mod ewma;
 pub mod fields;
 pub mod hash;
+pub mod headers;
 pub mod hex;
 pub mod json_text;
 pub mod ranges;

@@ -1,10 +1,10 @@
 //! A body, from bytes as they come to parts without framing.
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
 
 use super::trailers::parse_trailers;
 use super::{Framing, Malformed};
+use crate::util::headers::Headers;
 
 /// Longest line that gives a chunk's size, in bytes.
 const MOST_SIZE_LINE: usize = 256;
@@ -15,7 +15,7 @@ const MOST_TRAILERS: usize = 8 * 1024;
 #[derive(Debug)]
 pub struct Decoder {
     state: State,
-    trailers: Option<HeaderMap>,
+    trailers: Option<Headers>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,7 +173,7 @@ impl Decoder {
     }
 
     /// The trailers of a chunked body that is done, if it had any.
-    pub fn take_trailers(&mut self) -> Option<HeaderMap> {
+    pub fn take_trailers(&mut self) -> Option<Headers> {
         self.trailers.take()
     }
 }
@@ -220,7 +220,7 @@ fn chunk_size(buffer: &mut BytesMut) -> Result<Option<u64>, Malformed> {
 }
 
 /// What follows the last chunk, up to its empty line. The inner `None`: no trailers.
-fn trailers(buffer: &mut BytesMut) -> Result<Option<Option<HeaderMap>>, Malformed> {
+fn trailers(buffer: &mut BytesMut) -> Result<Option<Option<Headers>>, Malformed> {
     if buffer.starts_with(b"\r\n") {
         let _ = buffer.split_to(2);
         return Ok(Some(None));

@@ -1,10 +1,11 @@
 //! Where a body ends.
 
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, StatusCode, Version};
-use pingora::http::{RequestHeader, ResponseHeader};
+use http::{Method, StatusCode, Version};
 
-use super::Malformed;
+use super::{Malformed, RequestHead, ResponseHead};
+
+use crate::util::headers::Headers;
 
 /// Where a body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub enum Framing {
 ///
 /// # Errors
 /// When its head speaks of more than one framing, or of one that is not understood.
-pub fn request_framing(head: &RequestHeader) -> Result<Framing, Malformed> {
+pub fn request_framing(head: &RequestHead) -> Result<Framing, Malformed> {
     let length = content_length(&head.headers)?;
     match (head.headers.contains_key(TRANSFER_ENCODING), length) {
         (false, length) => Ok(Framing::Length(length.unwrap_or(0))),
@@ -41,7 +42,7 @@ pub fn request_framing(head: &RequestHeader) -> Result<Framing, Malformed> {
 ///
 /// # Errors
 /// When the lengths it names disagree, or its coding is not understood.
-pub fn response_framing(method: &Method, head: &ResponseHeader) -> Result<Framing, Malformed> {
+pub fn response_framing(method: &Method, head: &ResponseHead) -> Result<Framing, Malformed> {
     let bodiless = head.status.is_informational()
         || matches!(
             head.status,
@@ -61,27 +62,29 @@ pub fn response_framing(method: &Method, head: &ResponseHeader) -> Result<Framin
 
 /// Leaves a head that was accepted with one framing: what names a length that is not the body's, or names it twice, would
 /// be read in two ways further on (RFC 9112, 6.3; RFC 9110, 8.6).
-pub fn one_length(head: &mut ResponseHeader) {
-    let mut values = head.headers.get_all(CONTENT_LENGTH).iter();
+pub fn one_length(head: &mut ResponseHead) {
+    let mut values = head.headers.get_all(CONTENT_LENGTH);
     let Some(first) = values.next() else { return };
+    let plain = values.next().is_none() && decimal(first.as_bytes()).is_some();
+    drop(values);
     let no_body = head.status.is_informational() || head.status == StatusCode::NO_CONTENT;
     if no_body || head.headers.contains_key(TRANSFER_ENCODING) {
-        head.remove_header(&CONTENT_LENGTH);
+        head.headers.remove(CONTENT_LENGTH);
         return;
     }
-    if values.next().is_none() && decimal(first.as_bytes()).is_some() {
+    if plain {
         return;
     }
     match content_length(&head.headers) {
-        Ok(Some(length)) => drop(head.insert_header(CONTENT_LENGTH, length)),
+        Ok(Some(length)) => head.headers.insert(CONTENT_LENGTH, length.into()),
         // Only an answer without a body is accepted with such a one.
-        _ => drop(head.remove_header(&CONTENT_LENGTH)),
+        _ => drop(head.headers.remove(CONTENT_LENGTH)),
     }
 }
 
 /// Whether a `Connection` header has this word in its list.
-pub fn connection_says(headers: &HeaderMap, word: &str) -> bool {
-    headers.get_all(CONNECTION).iter().any(|value| {
+pub fn connection_says(headers: &Headers, word: &str) -> bool {
+    headers.get_all(CONNECTION).any(|value| {
         value
             .as_bytes()
             .split(|byte| *byte == b',')
@@ -90,8 +93,8 @@ pub fn connection_says(headers: &HeaderMap, word: &str) -> bool {
 }
 
 /// `chunked` and nothing else.
-fn is_chunked(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+fn is_chunked(headers: &Headers) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING);
     let first = codings
         .next()
         .is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
@@ -99,14 +102,14 @@ fn is_chunked(headers: &HeaderMap) -> bool {
 }
 
 /// `chunked` at last, behind codings that are not undone here.
-fn ends_chunked(headers: &HeaderMap) -> bool {
-    let last = headers.get_all(TRANSFER_ENCODING).iter().next_back();
+fn ends_chunked(headers: &Headers) -> bool {
+    let last = headers.get_all(TRANSFER_ENCODING).next_back();
     let last = last.and_then(|coding| coding.as_bytes().rsplit(|byte| *byte == b',').next());
     last.is_some_and(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"chunked"))
 }
 
 /// The length that a head names. One that is said more than once must be the same each time.
-fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
+fn content_length(headers: &Headers) -> Result<Option<u64>, Malformed> {
     let mut known = None;
     for value in headers.get_all(CONTENT_LENGTH) {
         for part in value.as_bytes().split(|byte| *byte == b',') {
@@ -135,12 +138,14 @@ fn decimal(digits: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::{HeaderName, HeaderValue};
 
-    fn request(version: Version, headers: &[(&'static str, &'static str)]) -> RequestHeader {
-        let mut head = RequestHeader::build_no_case("POST", b"/", None).expect("valid");
-        head.set_version(version);
+    fn request(version: Version, headers: &[(&'static str, &'static str)]) -> RequestHead {
+        let mut head = RequestHead::new(Method::POST, "/").expect("valid");
+        head.version = version;
         for (name, value) in headers {
-            head.append_header(*name, *value).expect("valid");
+            let value = HeaderValue::from_static(value);
+            head.headers.append(HeaderName::from_static(name), value);
         }
         head
     }
@@ -172,12 +177,12 @@ mod tests {
 
     #[test]
     fn some_answers_have_no_body_whatever_they_say() {
-        let mut head = ResponseHeader::build_no_case(200, None).expect("valid");
+        let mut head = ResponseHead::new(StatusCode::OK);
         assert_eq!(
             response_framing(&Method::GET, &head),
             Ok(Framing::UntilClose)
         );
-        head.insert_header("content-length", "9").expect("valid");
+        head.headers.set("content-length", "9").expect("valid");
         assert_eq!(
             response_framing(&Method::GET, &head),
             Ok(Framing::Length(9))
@@ -186,7 +191,7 @@ mod tests {
             response_framing(&Method::HEAD, &head),
             Ok(Framing::Length(0))
         );
-        head.set_status(304).expect("valid");
+        head.status = StatusCode::NOT_MODIFIED;
         assert_eq!(
             response_framing(&Method::GET, &head),
             Ok(Framing::Length(0))

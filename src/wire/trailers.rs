@@ -1,7 +1,6 @@
 //! What may stand behind a body.
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
     COOKIE, EXPECT, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE,
@@ -9,7 +8,8 @@ use http::header::{
 };
 
 use super::Malformed;
-use super::head::{header_map, malformed};
+use super::parse::{fields_of, malformed};
+use crate::util::headers::Headers;
 
 /// Fields that mean something only ahead of a body, or to one connection (RFC 9110, 6.5.1): whoever merges trailers into
 /// the head would let a sender say there what was taken from it, or refused.
@@ -35,7 +35,7 @@ const HEAD_ONLY: [HeaderName; 17] = [
 const HEAD_ONLY_UNNAMED: [&str; 2] = ["keep-alive", "proxy-connection"];
 
 /// Leaves the fields that may stand behind a body.
-pub fn keep_trailers(trailers: &mut HeaderMap) {
+pub fn keep_trailers(trailers: &mut Headers) {
     for name in &HEAD_ONLY {
         trailers.remove(name);
     }
@@ -48,7 +48,7 @@ pub fn keep_trailers(trailers: &mut HeaderMap) {
 ///
 /// # Errors
 /// When it is not one.
-pub(super) fn parse_trailers(block: &Bytes) -> Result<HeaderMap, Malformed> {
+pub(super) fn parse_trailers(block: &Bytes) -> Result<Headers, Malformed> {
     let bare = |at: usize| at == 0 || block[at - 1] != b'\r';
     if memchr::memchr_iter(b'\n', block).any(bare) {
         return Err(Malformed::Syntax(
@@ -58,7 +58,7 @@ pub(super) fn parse_trailers(block: &Bytes) -> Result<HeaderMap, Malformed> {
     let mut fields = [httparse::EMPTY_HEADER; 32];
     match httparse::parse_headers(block, &mut fields).map_err(malformed)? {
         httparse::Status::Complete((_, fields)) => {
-            let mut trailers = header_map(block, fields)?;
+            let mut trailers = fields_of(block, fields)?;
             keep_trailers(&mut trailers);
             Ok(trailers)
         }

@@ -33,6 +33,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
         "state",
         &[
             "exchange", "admit", "cache", "route", "balance", "front", "config", "metrics", "util",
+            "wire",
         ],
     ),
     ("import", &[]),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::util::headers::Headers;
 use http::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 
@@ -6,7 +7,7 @@ use proptest::prelude::*;
 const RFC_DATE: Duration = Duration::from_secs(784_111_777);
 
 fn asked(status: u16, headers: &[(&str, &str)]) -> Option<Pause> {
-    let headers: HeaderMap = headers
+    let headers: Headers = headers
         .iter()
         .map(|(name, value)| {
             (

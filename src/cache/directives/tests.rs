@@ -1,12 +1,16 @@
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 
 use super::*;
+use crate::util::headers::Headers;
 
 fn parse(headers: &[(&'static str, &str)]) -> Result<Directives, String> {
-    let mut map = HeaderMap::new();
+    let mut map = Headers::default();
     for (name, value) in headers {
-        map.append(*name, HeaderValue::from_str(value).unwrap());
+        map.append(
+            HeaderName::from_static(name),
+            HeaderValue::from_str(value).unwrap(),
+        );
     }
     Directives::parse(&map)
 }
@@ -147,9 +151,9 @@ proptest! {
     fn no_header_value_makes_it_panic_or_loosen(value in prop::collection::vec(32u8..=255, 0..40), which in 0..5usize) {
         let names = ["cache-control", "x-tollgate-cache", "x-tollgate-cache-ttl", "x-tollgate-cache-threshold", "x-tollgate-cache-namespace"];
         let Ok(value) = HeaderValue::from_bytes(&value) else { return Ok(()) };
-        let mut headers = HeaderMap::new();
-        headers.insert("cache-control", HeaderValue::from_static("no-store, no-cache"));
-        headers.append(names[which], value);
+        let mut headers = Headers::default();
+        headers.set("cache-control", "no-store, no-cache").unwrap();
+        headers.append(HeaderName::from_static(names[which]), value);
         if let Ok(d) = Directives::parse(&headers) {
             prop_assert_eq!(allowed(&d), (false, false, false));
         }
@@ -158,17 +162,20 @@ proptest! {
 
 #[test]
 fn tags_are_read_from_one_header_or_several_and_bounded() {
-    let mut headers = HeaderMap::new();
+    let mut headers = Headers::default();
     headers.append(
-        "x-tollgate-tags",
+        HeaderName::from_static("x-tollgate-tags"),
         HeaderValue::from_static("doc=7, user = a=b"),
     );
-    headers.append("x-tollgate-tags", HeaderValue::from_static("team=x"));
+    headers.append(
+        HeaderName::from_static("x-tollgate-tags"),
+        HeaderValue::from_static("team=x"),
+    );
     let tags = Directives::parse(&headers).unwrap().tags;
     let expected = [("doc", "7"), ("user", "a=b"), ("team", "x")];
     assert_eq!(tags, expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
     for wrong in ["", "doc", "=7", "doc=", "a b=c", "doc=7,,x=1"] {
-        let headers = HeaderMap::from_iter([(
+        let headers = Headers::from_iter([(
             http::HeaderName::from_static("x-tollgate-tags"),
             HeaderValue::from_static(wrong),
         )]);
@@ -183,7 +190,7 @@ fn tags_are_read_from_one_header_or_several_and_bounded() {
         .map(|n| format!("t{n}=1"))
         .collect::<Vec<_>>()
         .join(",");
-    let headers = HeaderMap::from_iter([(
+    let headers = Headers::from_iter([(
         http::HeaderName::from_static("x-tollgate-tags"),
         HeaderValue::from_str(&many).unwrap(),
     )]);

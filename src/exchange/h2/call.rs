@@ -7,15 +7,16 @@ use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::{RecvStream, SendStream};
 use http::header::{CONTENT_LENGTH, HOST, TE};
-use http::{HeaderMap, HeaderValue, Request, Uri, Version};
-use pingora::http::{RequestHeader, ResponseHeader};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Request, Uri, Version};
 use pingora::time::timeout;
 
 use super::connection::Place;
 use crate::config::model::Timeouts;
 use crate::exchange::deadline::Deadline;
 use crate::exchange::{Failure, strip_hop_by_hop};
-use crate::wire::{keep_trailers, one_length};
+use crate::util::headers::Headers;
+use crate::wire::{RequestHead, ResponseHead, keep_trailers, one_length};
 
 /// How long a peer that stopped reading is listened to.
 const LAST_WORDS: Duration = Duration::from_millis(100);
@@ -33,7 +34,7 @@ pub struct Call {
     deadline: Deadline,
     /// The answer has been read to its end.
     done: bool,
-    trailers: Option<HeaderMap>,
+    trailers: Option<Headers>,
     /// The peer has not worked on the request, or the connection broke.
     unheard: bool,
 }
@@ -72,7 +73,7 @@ impl Call {
     }
 
     /// Sends the request head; `last` when no body follows. What belongs to HTTP/1 connections only is left out.
-    pub fn send_head(&mut self, head: &RequestHeader, last: bool) -> Result<(), Failure> {
+    pub fn send_head(&mut self, head: &RequestHead, last: bool) -> Result<(), Failure> {
         let request = request(head, self.scheme)?;
         let (answer, sending) = self
             .place
@@ -114,25 +115,19 @@ impl Call {
     }
 
     /// Ends the request body with trailers.
-    pub fn send_trailers(&mut self, trailers: &HeaderMap) -> Result<(), Failure> {
+    pub fn send_trailers(&mut self, trailers: &Headers) -> Result<(), Failure> {
         let mut kept = trailers.clone();
-        for name in strip_hop_by_hop(trailers) {
-            kept.remove(name);
-        }
+        strip_hop_by_hop(&mut kept);
         match self.sending.take() {
             Some(mut sending) => sending
-                .send_trailers(kept)
+                .send_trailers(kept.into())
                 .map_err(|error| self.unanswered(&error)),
             None => Ok(()),
         }
     }
 
     /// Sends a request whose body is held whole and reads the response head.
-    pub async fn ask(
-        &mut self,
-        head: &RequestHeader,
-        body: Bytes,
-    ) -> Result<ResponseHeader, Failure> {
+    pub async fn ask(&mut self, head: &RequestHead, body: Bytes) -> Result<ResponseHead, Failure> {
         self.send_head(head, body.is_empty())?;
         if !body.is_empty()
             && let Err(failure) = self.send_body(body, true).await
@@ -146,7 +141,7 @@ impl Call {
     ///
     /// # Errors
     /// `failure`, when there is no such reason.
-    pub async fn last_words(&mut self, failure: Failure) -> Result<ResponseHeader, Failure> {
+    pub async fn last_words(&mut self, failure: Failure) -> Result<ResponseHead, Failure> {
         match timeout(LAST_WORDS, self.head()).await {
             Ok(Ok(head)) => Ok(head),
             _ => Err(failure),
@@ -156,7 +151,7 @@ impl Call {
     /// Reads the final response head, as one of HTTP/1.1, so that nobody has to ask how it came.
     ///
     /// May be dropped and called again.
-    pub async fn head(&mut self) -> Result<ResponseHeader, Failure> {
+    pub async fn head(&mut self) -> Result<ResponseHead, Failure> {
         let wait = self.deadline.within(self.timeouts.first_byte)?;
         let answer = self
             .answer
@@ -171,7 +166,7 @@ impl Call {
         self.done = receiving.is_end_stream();
         self.receiving = Some(receiving);
         head.version = Version::HTTP_11;
-        let mut head = ResponseHeader::from(head);
+        let mut head = ResponseHead::from(head);
         one_length(&mut head);
         Ok(head)
     }
@@ -211,7 +206,8 @@ impl Call {
         };
         let read = timeout(wait, receiving.trailers()).await;
         let read = read.map_err(|_| self.deadline.late(Failure::BetweenChunksTimeout))?;
-        if let Some(mut trailers) = read.map_err(in_body)? {
+        if let Some(trailers) = read.map_err(in_body)? {
+            let mut trailers = Headers::from(trailers);
             keep_trailers(&mut trailers);
             self.trailers = Some(trailers);
         }
@@ -219,7 +215,7 @@ impl Call {
     }
 
     /// Trailers behind the answer's body, once that is done.
-    pub fn take_trailers(&mut self) -> Option<HeaderMap> {
+    pub fn take_trailers(&mut self) -> Option<Headers> {
         self.trailers.take()
     }
 
@@ -245,7 +241,7 @@ impl Call {
 }
 
 /// The head as HTTP/2 has it (RFC 9113, 8.3): the host as authority, nothing that belongs to one connection.
-fn request(head: &RequestHeader, scheme: &str) -> Result<Request<()>, Failure> {
+fn request(head: &RequestHead, scheme: &str) -> Result<Request<()>, Failure> {
     let unfit = |why: &dyn std::fmt::Display| {
         Failure::Unfit(format!("the request head cannot be said in HTTP/2: {why}"))
     };
@@ -254,16 +250,15 @@ fn request(head: &RequestHeader, scheme: &str) -> Result<Request<()>, Failure> {
         (None, Some(authority)) => authority.as_str().as_bytes(),
         (None, None) => return Err(unfit(&"it has no host")),
     };
+    let target = head.uri.path_and_query();
     let uri = Uri::builder()
         .scheme(scheme)
         .authority(authority)
-        .path_and_query(head.raw_path())
+        .path_and_query(target.map_or("/", PathAndQuery::as_str))
         .build()
         .map_err(|error| unfit(&error))?;
     let mut headers = head.headers.clone();
-    for name in strip_hop_by_hop(&head.headers) {
-        headers.remove(name);
-    }
+    strip_hop_by_hop(&mut headers);
     headers.remove(HOST);
     // They are passed on; gRPC servers refuse whoever does not say so.
     headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -271,7 +266,7 @@ fn request(head: &RequestHeader, scheme: &str) -> Result<Request<()>, Failure> {
     *request.method_mut() = head.method.clone();
     *request.uri_mut() = uri;
     *request.version_mut() = Version::HTTP_2;
-    *request.headers_mut() = headers;
+    *request.headers_mut() = headers.into();
     debug_assert!(
         request.headers().get_all(CONTENT_LENGTH).iter().count() <= 1,
         "one length at most"

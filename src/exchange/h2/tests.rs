@@ -4,18 +4,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use h2::Reason;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use pingora::http::RequestHeader;
 use pingora::protocols::l4::stream::Stream as Plain;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::wire::RequestHead;
 
 const LONG: Duration = Duration::from_secs(20);
 const TIMEOUTS: Timeouts = Timeouts {
@@ -86,8 +86,8 @@ async fn open_within(
     opened.map(call)
 }
 
-fn head(path: &str) -> RequestHeader {
-    let mut head = RequestHeader::build("POST", path.as_bytes(), None).expect("a head");
+fn head(path: &str) -> RequestHead {
+    let mut head = RequestHead::new(http::Method::POST, path).expect("a head");
     for (name, value) in [
         ("host", "peer.test"),
         ("connection", "keep-alive, x-hop"),
@@ -95,7 +95,7 @@ fn head(path: &str) -> RequestHeader {
         ("x-hop", "gone"),
         ("x-kept", "kept"),
     ] {
-        head.insert_header(name, value).expect("a header");
+        head.headers.set(name, value).expect("a header");
     }
     head
 }
@@ -207,7 +207,7 @@ async fn the_head_is_that_of_http2_and_the_answer_reads_like_one_of_http1() {
 async fn a_body_can_be_sent_piece_by_piece_and_trailers_come_after_the_answer() {
     let (to, _) = peer(10, |request| async move {
         let body = request.into_body().collect().await.expect("whole");
-        let mut trailers = HeaderMap::new();
+        let mut trailers = http::HeaderMap::new();
         trailers.insert("x-sum", body.to_bytes().len().into());
         let (frames, stream) = mpsc::channel(2);
         frames

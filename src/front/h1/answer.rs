@@ -4,15 +4,17 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, DATE};
-use http::{HeaderMap, Method, Version};
-use pingora::http::ResponseHeader;
+use http::{Method, Version};
 
 use super::{H1, Writing};
 use crate::front::date::date;
 use crate::front::session::{ClientError, Whole};
 use crate::front::{Refusal, Rules};
 use crate::util::fields::Fields;
-use crate::wire::{Conn, FIELD, chunk_start, field, last_chunk, response_head, status_line};
+use crate::util::headers::Headers;
+use crate::wire::{
+    Conn, FIELD, ResponseHead, chunk_start, field, last_chunk, response_head, status_line,
+};
 
 /// Bytes of an answer that are written at once, so that a slow client has time for each piece.
 const PIECE: usize = 256 * 1024;
@@ -27,7 +29,7 @@ impl H1 {
     }
 
     /// Puts the head of the answer, with fields of our own, before whatever is written next.
-    pub(in crate::front) fn begin(&mut self, head: &ResponseHeader, own: &Fields, closing: bool) {
+    pub(in crate::front) fn begin(&mut self, head: &ResponseHead, own: &Fields, closing: bool) {
         let switching = head.status == http::StatusCode::SWITCHING_PROTOCOLS;
         self.keep &= !self.uninvited();
         if closing || switching {
@@ -159,7 +161,7 @@ impl H1 {
     pub(in crate::front) async fn end(
         &mut self,
         rules: &Rules,
-        trailers: Option<&HeaderMap>,
+        trailers: Option<&Headers>,
     ) -> Result<(), ClientError> {
         if self.writing == Writing::Chunked {
             last_chunk(trailers, &mut self.conn.outbox);

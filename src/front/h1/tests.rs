@@ -1,7 +1,7 @@
 use super::*;
 use crate::front::rules::of_a_test as rules;
 use crate::util::fields::Fields;
-use pingora::http::ResponseHeader;
+use crate::wire::ResponseHead;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 async fn begun(request: &str) -> (Box<H1>, DuplexStream) {
@@ -19,7 +19,7 @@ async fn nobody_is_invited_to_send_a_body_once_the_answer_has_begun() {
     let (mut h1, mut client) =
         begun("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n")
             .await;
-    let head = ResponseHeader::build_no_case(200, None).expect("valid");
+    let head = ResponseHead::new(http::StatusCode::OK);
     h1.begin(&head, &Fields::default(), false);
     h1.flush(&rules).await.expect("open");
     // Nobody knows whether the body will come: it must not be taken for a request, nor a request for it.

@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 
+use http::HeaderName;
 use http::header::HOST;
-use http::{HeaderName, HeaderValue};
-use pingora::http::RequestHeader;
 
 use super::Asked;
 use crate::cache::{Belongs, Cache, Caller, Directives, Identity, KeyParts, Unkeyable, scope};
@@ -12,6 +11,7 @@ use crate::front::Session;
 use crate::proxy::ctx::Ctx;
 use crate::proxy::edge;
 use crate::route::Route;
+use crate::wire::RequestHead;
 
 /// A request's identity, and whom it may share answers with.
 pub(super) struct Known {
@@ -103,7 +103,7 @@ const VARIANTS: [&str; 5] = [
 ];
 
 /// All that the headers say under these names: the same text only for the same values.
-fn said<'a>(head: &RequestHeader, names: impl IntoIterator<Item = &'a str>) -> String {
+fn said<'a>(head: &RequestHead, names: impl IntoIterator<Item = &'a str>) -> String {
     let mut said = String::new();
     for name in names {
         for value in head.headers.get_all(name) {
@@ -115,7 +115,7 @@ fn said<'a>(head: &RequestHeader, names: impl IntoIterator<Item = &'a str>) -> S
 }
 
 /// All that may tell who asks.
-fn credential(head: &RequestHeader) -> String {
+fn credential(head: &RequestHead) -> String {
     let telling = |name: &&str| !is_harmless(name);
     let mut names: Vec<&str> = head
         .headers
@@ -129,7 +129,7 @@ fn credential(head: &RequestHeader) -> String {
 }
 
 /// What besides the body changes an answer: some headers, and the query (`api-version`).
-fn variant(head: &RequestHeader) -> String {
+fn variant(head: &RequestHead) -> String {
     let there = |name: &HeaderName| VARIANTS.contains(&name.as_str());
     // One look at each header: by name, each name would be hashed.
     let said = match head.headers.keys().any(there) {
@@ -140,9 +140,8 @@ fn variant(head: &RequestHeader) -> String {
 }
 
 /// The host that a peer is asked for: it may serve more than one. Empty where the route names it.
-fn host<'a>(head: &'a RequestHeader, route: &Route) -> Cow<'a, str> {
-    let named = |(name, _): &(HeaderName, HeaderValue)| *name == HOST;
-    if route.rewrite.request.set().iter().any(named) {
+fn host<'a>(head: &'a RequestHead, route: &Route) -> Cow<'a, str> {
+    if route.rewrite.request.sets(&HOST) {
         return Cow::Borrowed("");
     }
     let host = edge::host(head).unwrap_or_default();
@@ -170,10 +169,11 @@ pub(super) fn caller<'a>(ctx: &'a Ctx, credential: &'a str) -> Caller<'a> {
 mod tests {
     use super::*;
 
-    fn head(pairs: &[(&'static str, &str)]) -> RequestHeader {
-        let mut head = RequestHeader::build("POST", b"/", None).unwrap();
+    fn head(pairs: &[(&'static str, &str)]) -> RequestHead {
+        let mut head = RequestHead::new(http::Method::POST, "/").unwrap();
         for (name, value) in pairs {
-            head.append_header(*name, *value).unwrap();
+            let value = value.parse().unwrap();
+            head.headers.append(HeaderName::from_static(name), value);
         }
         head
     }

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use http::HeaderName;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG};
-use pingora::http::ResponseHeader;
 use std::sync::Arc;
 
 use super::fill::MOST_ANSWER;
@@ -22,6 +21,7 @@ use crate::proxy::stop::Stop;
 use crate::proxy::tee::Tee;
 use crate::state::Pool;
 use crate::util::collected::Collected;
+use crate::wire::ResponseHead;
 
 /// Fields about the very bytes of a body.
 const OF_BYTES: [HeaderName; 5] = [
@@ -141,14 +141,15 @@ impl Partly {
 async fn give(
     session: &mut Session,
     ctx: &mut Ctx,
-    head: ResponseHeader,
+    head: ResponseHead,
     body: Bytes,
 ) -> Result<Completed, Stop> {
     let mut head = client_head(ctx, head);
     for name in &OF_BYTES {
-        head.remove_header(name);
+        head.headers.remove(name);
     }
-    head.insert_header(CONTENT_LENGTH, body.len())
+    head.headers
+        .set(CONTENT_LENGTH, body.len())
         .map_err(|_| Stop::CutOff)?;
     respond::begin(session, ctx, head);
     session

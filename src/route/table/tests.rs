@@ -1,11 +1,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 use proptest::prelude::*;
 
 use super::*;
 use crate::route::Action;
+use crate::util::headers::Headers;
 
 fn table(routes: &str) -> RouteTable {
     let text = format!(
@@ -20,7 +21,7 @@ struct Asked {
     host: Option<&'static str>,
     path: &'static str,
     method: Method,
-    headers: HeaderMap,
+    headers: Headers,
     model: Option<&'static str>,
     tenant: Option<&'static str>,
 }
