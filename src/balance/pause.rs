@@ -22,12 +22,12 @@ impl Pause {
     /// The time is the first that is there of `retry-after-ms`, `Retry-After` (RFC 9110, 10.2.3: seconds or a date) and
     /// OpenAI's `x-ratelimit-reset-requests` and `-tokens`; of the last two those count whose `remaining` is 0, and the
     /// longer one wins. `now` is for dates.
-    pub fn asked(status: u16, headers: &Headers, now: SystemTime) -> Option<Self> {
+    pub fn asked(status: u16, headers: &Headers, now: impl FnOnce() -> SystemTime) -> Option<Self> {
         let time = || {
             let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
             text("retry-after-ms")
                 .and_then(|text| from_float(text.parse::<f64>().ok()? / 1000.0))
-                .or_else(|| text("retry-after").and_then(|text| retry_after(text, now)))
+                .or_else(|| text("retry-after").and_then(|text| retry_after(text, now())))
                 .or_else(|| {
                     ["requests", "tokens"]
                         .into_iter()

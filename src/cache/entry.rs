@@ -64,9 +64,7 @@ impl Origin {
 /// An answer in the cache.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// 128 random bits in hex: what `X-Cache-Key` shows and feedback refers to.
-    pub id: String,
-    /// The same as a number.
+    /// Its id as a number.
     pub(super) number: u128,
     /// When it was stored.
     pub stored_at: Instant,
@@ -98,12 +96,8 @@ impl Entry {
         now: Instant,
     ) -> Self {
         let body = Bytes::copy_from_slice(&answer.body);
-        let number = fastrand::u128(..);
-        let mut id = String::with_capacity(32);
-        hex::push(number, 32, &mut id);
         Self {
-            id,
-            number,
+            number: fastrand::u128(..),
             stored_at: now,
             ttl,
             exact: identity.exact,
@@ -127,10 +121,24 @@ impl Entry {
         }
     }
 
+    /// The same under another id.
+    #[must_use]
+    pub fn numbered(self, number: u128) -> Self {
+        Self { number, ..self }
+    }
+
     /// Its id as a number.
     #[must_use]
     pub fn number(&self) -> u128 {
         self.number
+    }
+
+    /// Its id, 128 bits in hex: what `X-Cache-Key` shows and feedback refers to.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let mut id = String::with_capacity(32);
+        hex::push(self.number, 32, &mut id);
+        id
     }
 
     /// Memory that it takes, in bytes.
@@ -138,8 +146,7 @@ impl Entry {
     pub fn weight_bytes(&self) -> usize {
         let question = self.question.as_ref().map_or(0, String::capacity);
         let answer = &self.answer;
-        let text = self.id.capacity()
-            + question
+        let text = question
             + answer.content_type.capacity()
             + answer.model.capacity()
             + self.origin.bytes();
@@ -246,7 +253,7 @@ pub(super) mod tests {
     #[test]
     fn ids_are_long_and_never_repeat() {
         let now = Instant::now();
-        let ids: std::collections::HashSet<_> = (0..1000).map(|_| entry(1, now).id).collect();
+        let ids: std::collections::HashSet<_> = (0..1000).map(|_| entry(1, now).id()).collect();
         assert_eq!(ids.len(), 1000);
         assert!(
             ids.iter()

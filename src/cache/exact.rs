@@ -20,7 +20,7 @@ use foldhash::quality::RandomState;
 use parking_lot::RwLock;
 
 use super::entry::{Entry, number};
-use shard::{Key, Shard};
+use shard::Shard;
 use value::Clock;
 
 /// A shard for each so many bytes of the bound, so that a small cache is sampled as a whole.
@@ -36,8 +36,8 @@ const TRIES: usize = 10_000;
 #[derive(Debug)]
 pub struct Exact {
     shards: Box<[RwLock<Shard>]>,
-    /// Keys by id. Taken while a shard is held, never the other way round.
-    ids: Box<[RwLock<Ids>]>,
+    /// Keys of those whose ids do not lead to their shards. Taken while a shard is held, never the other way round.
+    strays: RwLock<Strays>,
     spread: RandomState,
     clock: Clock,
     bytes: AtomicU64,
@@ -47,8 +47,8 @@ pub struct Exact {
     grace: Duration,
 }
 
-/// Ids are random and keys are hashes already: nobody can choose many that meet in one place.
-type Ids = HashMap<u128, [u8; 32], RandomState>;
+/// Entries that were numbered elsewhere: those of an earlier process, or of a store of another size.
+type Strays = HashMap<u128, [u8; 32], RandomState>;
 
 /// What was removed, or would be.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Exact {
         let shards = (max_bytes / BYTES_PER_SHARD).clamp(1, MOST_SHARDS);
         Self {
             shards: (0..shards).map(|_| RwLock::default()).collect(),
-            ids: (0..shards).map(|_| RwLock::default()).collect(),
+            strays: RwLock::default(),
             spread: RandomState::default(),
             clock: Clock::default(),
             bytes: AtomicU64::new(0),
@@ -117,8 +117,9 @@ impl Exact {
         now: Instant,
         max_age: Option<Duration>,
     ) -> Option<Arc<Entry>> {
-        let shard = self.shard(exact).read();
-        let slot = shard.get(exact)?;
+        let hash = self.hash(exact);
+        let shard = self.shard(hash).read();
+        let slot = shard.get(hash, exact)?;
         let entry = slot.entry();
         if !entry.fresh(now, max_age) {
             return None;
@@ -130,16 +131,32 @@ impl Exact {
     /// The entry of this key, fresh or not, without its being taken for used.
     #[must_use]
     pub fn peek(&self, exact: &[u8; 32]) -> Option<Arc<Entry>> {
-        let shard = self.shard(exact).read();
-        shard.get(exact).map(|slot| Arc::clone(slot.entry()))
+        let hash = self.hash(exact);
+        let shard = self.shard(hash).read();
+        shard.get(hash, exact).map(|slot| Arc::clone(slot.entry()))
     }
 
-    /// The entry of this id, fresh or not.
+    /// An id for an entry of this key that leads to where it will be.
+    #[must_use]
+    pub fn number_for(&self, exact: &[u8; 32]) -> u128 {
+        let shards = self.shards.len() as u128;
+        let number = fastrand::u128(..u128::MAX - shards);
+        number - number % shards + self.place(self.hash(exact)) as u128
+    }
+
+    /// The entry of this id, fresh or not. Looks through a shard: some 100 µs where there are a million entries.
     #[must_use]
     pub fn get_by_id(&self, id: &str) -> Option<Arc<Entry>> {
         let number = number(id)?;
-        let exact = *self.ids_of(number).read().get(&number)?;
-        self.peek(&exact).filter(|entry| entry.id == id)
+        let stray = self.strays.read().get(&number).copied();
+        let entry = match stray {
+            Some(exact) => self.peek(&exact)?,
+            None => {
+                let shard = self.shards.get(self.leads_to(number))?.read();
+                Arc::clone(shard.numbered(number)?)
+            }
+        };
+        (entry.number() == number).then_some(entry)
     }
 
     /// Stores an entry in place of any with the same key.
@@ -158,15 +175,20 @@ impl Exact {
         if !self.make_room(weight, now, &mut put.left) {
             return put;
         }
-        let mut shard = self.shard(&entry.exact).write();
-        if !replace && shard.get(&entry.exact).is_some() {
+        let hash = self.hash(&entry.exact);
+        let mut shard = self.shard(hash).write();
+        let known = !replace && shard.get(hash, &entry.exact).is_some();
+        if known || !shard.has_room() {
             self.bytes.fetch_sub(weight, Ordering::Relaxed);
             return put;
         }
-        if let Some(before) = shard.put(Arc::clone(&entry), &self.clock) {
+        let (number, exact) = (entry.number(), entry.exact);
+        if let Some(before) = shard.put(hash, entry, &self.clock) {
             self.forget(&before);
         }
-        self.name(&entry);
+        if self.leads_to(number) != self.place(hash) {
+            self.strays.write().insert(number, exact);
+        }
         self.entries.fetch_add(1, Ordering::Relaxed);
         if let Some(over) = shard.next_over(self.past(now)) {
             self.forget(&over);
@@ -181,9 +203,9 @@ impl Exact {
         self.remove_which(exact, |_| true)
     }
 
-    /// Removes the entry of this key if it is the very one with this id.
-    pub fn remove_exactly(&self, exact: &[u8; 32], id: &str) -> Option<Arc<Entry>> {
-        self.remove_which(exact, |entry| entry.id == id)
+    /// Removes an entry if it is still the one of its key.
+    pub fn remove_exactly(&self, entry: &Entry) -> Option<Arc<Entry>> {
+        self.remove_which(&entry.exact, |held| held.number() == entry.number())
     }
 
     fn remove_which(
@@ -191,11 +213,12 @@ impl Exact {
         exact: &[u8; 32],
         which: impl FnOnce(&Entry) -> bool,
     ) -> Option<Arc<Entry>> {
-        let mut shard = self.shard(exact).write();
-        if !which(shard.get(exact)?.entry()) {
+        let hash = self.hash(exact);
+        let mut shard = self.shard(hash).write();
+        if !which(shard.get(hash, exact)?.entry()) {
             return None;
         }
-        let gone = shard.remove(exact)?;
+        let gone = shard.remove(hash, exact)?;
         self.forget(&gone);
         Some(gone)
     }
@@ -207,7 +230,7 @@ impl Exact {
             // Looked for under the shared lock: hits go on meanwhile.
             let found = shard.read().find(&mut which);
             for entry in found {
-                if let Some(gone) = self.remove_exactly(&entry.exact, &entry.id) {
+                if let Some(gone) = self.remove_exactly(&entry) {
                     removed.count(&gone);
                 }
             }
@@ -299,31 +322,30 @@ impl Exact {
         None
     }
 
-    fn shard(&self, exact: &[u8; 32]) -> &RwLock<Shard> {
-        &self.shards[self.place(&Key::of(exact))]
+    /// Of half a key: it is a hash itself, and no two are known that agree in 128 bits.
+    fn hash(&self, exact: &[u8; 32]) -> u64 {
+        self.spread.hash_one(exact.first_chunk::<16>())
     }
 
-    fn ids_of(&self, number: u128) -> &RwLock<Ids> {
-        &self.ids[self.place(&number)]
+    fn shard(&self, hash: u64) -> &RwLock<Shard> {
+        &self.shards[self.place(hash)]
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "only the remainder is wanted"
-    )]
-    fn place(&self, by: &impl std::hash::Hash) -> usize {
-        self.spread.hash_one(by) as usize % self.shards.len()
+    /// By bits that the table of a shard goes by least.
+    fn place(&self, hash: u64) -> usize {
+        (hash >> 40) as usize % self.shards.len()
     }
 
-    fn name(&self, entry: &Entry) {
-        let number = entry.number();
-        self.ids_of(number).write().insert(number, entry.exact);
+    fn leads_to(&self, number: u128) -> usize {
+        (number % self.shards.len() as u128) as usize
     }
 
     /// An entry is gone from its shard, which is still held.
     fn forget(&self, gone: &Entry) {
-        let number = gone.number();
-        self.ids_of(number).write().remove(&number);
+        let place = self.place(self.hash(&gone.exact));
+        if self.leads_to(gone.number()) != place {
+            self.strays.write().remove(&gone.number());
+        }
         self.bytes
             .fetch_sub(gone.weight_bytes() as u64, Ordering::Relaxed);
         self.entries.fetch_sub(1, Ordering::Relaxed);

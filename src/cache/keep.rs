@@ -67,7 +67,7 @@ impl Cache {
         let Some(entry) = self.exact.get_by_id(id) else {
             return Ok(false);
         };
-        if self.exact.remove_exactly(&entry.exact, id).is_none() {
+        if self.exact.remove_exactly(&entry).is_none() {
             return Ok(false);
         }
         self.gone_for_good(&[entry.exact]).await.map(|()| true)
@@ -84,8 +84,7 @@ impl Cache {
     }
 
     /// Entries left memory: so they leave the index and the disk.
-    pub(super) fn left(&self, entries: &[Arc<Entry>]) {
-        let now = Instant::now();
+    pub(super) fn left(&self, entries: &[Arc<Entry>], now: Instant) {
         for entry in entries {
             let reason = if entry.over(now) { "expired" } else { "room" };
             events::cache_evicted(&self.config.name, reason);

@@ -228,10 +228,10 @@ impl Cache {
             return Ok(false);
         };
         // Whether it was served by meaning, and so teaches something, changes nothing here.
-        let _ = self.heard(&entry.id, verdict == Verdict::Good).await;
+        let _ = self.heard(&entry.id(), verdict == Verdict::Good).await;
         match verdict {
             Verdict::Good => Ok(true),
-            Verdict::Bad => self.remove_by_id(&entry.id).await,
+            Verdict::Bad => self.remove_by_id(&entry.id()).await,
         }
     }
 }

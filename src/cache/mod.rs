@@ -252,7 +252,9 @@ impl Cache {
             return Stored::Purged;
         };
         let ttl = ttl.map_or(self.config.ttl, |ttl| ttl.min(self.config.ttl));
-        let entry = Arc::new(Entry::new(identity, answer, origin, ttl, now));
+        let entry = Entry::new(identity, answer, origin, ttl, now)
+            .numbered(self.exact.number_for(&identity.exact));
+        let entry = Arc::new(entry);
         let vector = vector.filter(|_| identity.question.is_some());
         let meant = self.meaning.as_ref().zip(vector);
         if let Some(store) = &self.store {
@@ -267,9 +269,9 @@ impl Cache {
             store.put(&entry, vector);
         }
         let put = self.exact.put(Arc::clone(&entry), now);
-        self.left(&put.left);
+        self.left(&put.left, now);
         if !put.held {
-            self.left(&[entry]);
+            self.left(&[entry], now);
             return Stored::TooLarge;
         }
         // The answer goes first: a vector whose answer is not there yet would be taken for a dead one.
@@ -282,7 +284,8 @@ impl Cache {
     /// What it holds. Does what housekeeping is due, so it is for scrapes and not for every request.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.left(&self.exact.settle(Instant::now()));
+        let now = Instant::now();
+        self.left(&self.exact.settle(now), now);
         Stats {
             entries: self.exact.entries(),
             bytes: self.exact.bytes(),

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use parking_lot::{RwLock, RwLockReadGuard};
 
-use super::entry::{Entry, Origin};
+use super::entry::{Entry, Origin, number};
 
 /// Purges that answers on their way are held against. Beyond it, whatever was asked before the oldest is not stored.
 const MOST_REMEMBERED: usize = 256;
@@ -56,7 +56,9 @@ impl Selector {
     #[must_use]
     pub fn matches(&self, entry: &Entry) -> bool {
         let near = self.near.as_ref();
-        self.id.as_ref().is_none_or(|id| entry.id == *id)
+        self.id
+            .as_ref()
+            .is_none_or(|id| number(id) == Some(entry.number()))
             && self
                 .stored_before
                 .is_none_or(|before| entry.stored_at < before)
@@ -180,7 +182,7 @@ mod tests {
         let yes = [
             Selector::default(),
             Selector {
-                id: Some(entry.id.clone()),
+                id: Some(entry.id()),
                 ..Selector::default()
             },
             Selector {

@@ -132,7 +132,7 @@ impl Cache {
         match verdict {
             Verdict::Serve | Verdict::ServeAndCheck if serve => {
                 let check = (verdict == Verdict::ServeAndCheck).then(|| Box::new(sighting()));
-                verifier.served(&entry.id, &place, route, &case, check.is_some());
+                verifier.served(&entry.id(), &place, route, &case, check.is_some());
                 SemanticOutcome::Hit {
                     entry: Arc::clone(entry),
                     similarity: one.similarity,

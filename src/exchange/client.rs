@@ -48,7 +48,8 @@ impl Client {
         tokio::join!(idle, self.http2.sweep_forever(IDLE_HTTP2));
     }
 
-    /// Connects, or takes an idle connection or a place on a shared one. The total time of `timeouts` runs from `start`.
+    /// Connects, or takes what is idle at `now` or a place on a shared connection. The total time of `timeouts` runs from
+    /// `start`.
     ///
     /// # Errors
     /// `Failure::Connect`.
@@ -57,10 +58,11 @@ impl Client {
         way: Way,
         timeouts: Timeouts,
         start: Instant,
+        now: Instant,
     ) -> Result<Exchange, Failure> {
         let deadline = Deadline::new(start + timeouts.total);
         // With HTTP/2 these are connections to peers that preferred HTTP/1.1.
-        if let Some(conn) = self.take_idle(&way) {
+        if let Some(conn) = self.take_idle(&way, now) {
             return Ok(Exchange::http1(conn, way, true, timeouts, deadline));
         }
         // Connecting takes 8 KiB of state (TLS above all), which every request would otherwise carry along and every
@@ -110,15 +112,14 @@ impl Client {
         connect(&self.connector, way.address, tls, way.http2, timeouts).await
     }
 
-    fn take_idle(&self, way: &Way) -> Option<Conn> {
+    fn take_idle(&self, way: &Way, now: Instant) -> Option<Conn> {
         if way.http2 && way.tls.is_none() {
             return None;
         }
-        self.idle
-            .take(&way.destination(), IDLE_CONNECTION, Instant::now())
+        self.idle.take(&way.destination(), IDLE_CONNECTION, now)
     }
 
-    pub(super) fn keep(&self, way: &Way, conn: Conn) {
-        self.idle.put(way.destination(), conn, Instant::now());
+    pub(super) fn keep(&self, way: &Way, conn: Conn, now: Instant) {
+        self.idle.put(way.destination(), conn, now);
     }
 }

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use super::Failure;
-use crate::wire::within;
+use crate::wire::Alarm;
 
 /// When the whole exchange must be over.
 #[derive(Debug, Clone, Copy)]
@@ -25,13 +25,18 @@ impl Deadline {
         }
     }
 
+    /// When a wait of `limit` that begins then has to be over.
+    pub(super) fn end_of(self, limit: Duration) -> impl FnOnce(Instant) -> Instant {
+        move |now| now.checked_add(limit).map_or(self.0, |end| end.min(self.0))
+    }
+
     /// Sends until then at the latest: a peer that takes a little now and then is never late for any one part. Pinned, for
     /// what is handed on by value takes its room twice.
     pub(super) async fn in_all(
         self,
         sending: Pin<&mut impl Future<Output = Result<(), Failure>>>,
     ) -> Result<(), Failure> {
-        match within(self.left(), sending).await {
+        match Alarm::default().until(|_| self.0, sending).await {
             Ok(sent) => sent,
             Err(_) => Err(Failure::TotalTimeout),
         }

@@ -27,7 +27,7 @@ pub use headers::{strip_hop_by_hop, upstream_head};
 pub use reach::{Reach, Way};
 
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -122,10 +122,9 @@ impl Exchange {
 
     /// Sends a part of the request body; `last` ends it.
     pub async fn send_body(&mut self, part: Bytes, last: bool) -> Result<(), Failure> {
-        let limit = self.deadline.within(self.first_byte)?;
         match &mut self.link {
             Link::Http1 { http1, .. } => {
-                let sending = pin!(http1.send(part, last, limit));
+                let sending = pin!(http1.send(part, last, self.first_byte));
                 self.deadline.in_all(sending).await
             }
             Link::Http2(call) => call.send_body(part, last).await,
@@ -134,10 +133,9 @@ impl Exchange {
 
     /// Ends the request body with trailers.
     pub async fn send_trailers(&mut self, trailers: &Headers) -> Result<(), Failure> {
-        let limit = self.deadline.within(self.first_byte)?;
         match &mut self.link {
             Link::Http1 { http1, .. } => {
-                let sending = pin!(http1.send_trailers(trailers, limit));
+                let sending = pin!(http1.send_trailers(trailers, self.first_byte));
                 self.deadline.in_all(sending).await
             }
             Link::Http2(call) => call.send_trailers(trailers),
@@ -146,12 +144,11 @@ impl Exchange {
 
     /// Sends a request whose body is held whole and whose length its head says, and reads the response head.
     pub async fn ask(&mut self, head: &RequestHead, body: Bytes) -> Result<ResponseHead, Failure> {
-        let limit = self.deadline.within(self.first_byte)?;
         match &mut self.link {
             Link::Http1 { http1, .. } => {
                 http1.put_head(head, body.len());
                 let sent = {
-                    let sending = pin!(http1.send(body, true, limit));
+                    let sending = pin!(http1.send(body, true, self.first_byte));
                     self.deadline.in_all(sending).await
                 };
                 match sent {
@@ -180,9 +177,9 @@ impl Exchange {
     ///
     /// May be dropped and called again.
     pub async fn head(&mut self) -> Result<ResponseHead, Failure> {
-        let limit = self.deadline.within(self.first_byte)?;
+        let end = self.deadline.end_of(self.first_byte);
         match &mut self.link {
-            Link::Http1 { http1, .. } => match self.alarm.within(limit, pin!(http1.head())).await {
+            Link::Http1 { http1, .. } => match self.alarm.until(end, pin!(http1.head())).await {
                 Ok(answered) => answered,
                 Err(_) => Err(self.deadline.late(Failure::FirstByteTimeout)),
             },
@@ -194,14 +191,12 @@ impl Exchange {
     ///
     /// May be dropped and called again.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
-        let limit = self.deadline.within(self.between_chunks)?;
+        let end = self.deadline.end_of(self.between_chunks);
         match &mut self.link {
-            Link::Http1 { http1, .. } => {
-                match self.alarm.within(limit, pin!(http1.chunk())).await {
-                    Ok(read) => read,
-                    Err(_) => Err(self.deadline.late(Failure::BetweenChunksTimeout)),
-                }
-            }
+            Link::Http1 { http1, .. } => match self.alarm.until(end, pin!(http1.chunk())).await {
+                Ok(read) => read,
+                Err(_) => Err(self.deadline.late(Failure::BetweenChunksTimeout)),
+            },
             Link::Http2(call) => call.chunk().await,
         }
     }
@@ -230,13 +225,13 @@ impl Exchange {
         }
     }
 
-    /// Gives the connection back to the pool if request and answer were carried to their ends.
-    pub fn release(self, client: &Client) {
+    /// Gives the connection back to the pool, idle since `now`, if request and answer were carried to their ends.
+    pub fn release(self, client: &Client, now: Instant) {
         if let Link::Http1 { http1, .. } = self.link
             && let Some(mut conn) = http1.reusable()
         {
             conn.alarm = self.alarm;
-            client.keep(&self.way, conn);
+            client.keep(&self.way, conn, now);
         }
     }
 }

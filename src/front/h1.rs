@@ -314,6 +314,11 @@ impl H1 {
         self.decoder.is_done()
     }
 
+    pub(super) fn body_is_here(&self) -> bool {
+        let here = self.conn.inbox.len() as u64;
+        self.decoder.known_rest().is_some_and(|rest| rest <= here)
+    }
+
     pub(super) fn body_read(&self) -> u64 {
         self.body_read
     }

@@ -160,6 +160,15 @@ impl Session {
         }
     }
 
+    /// Whether all of the request's body has come, so that nobody has to wait for it.
+    pub fn body_is_here(&self) -> bool {
+        match &self.link {
+            Link::H1(h1) => h1.body_is_here(),
+            Link::H2(_) => false,
+            Link::Away => true,
+        }
+    }
+
     /// Trailers behind the request's body, once that is done.
     pub fn take_trailers(&mut self) -> Option<Headers> {
         match &mut self.link {

@@ -108,7 +108,7 @@ fn take(ctx: &mut Ctx, file: Option<Arc<Limiter>>, need: Need) -> Result<Option<
             }
         }
     };
-    let now = Instant::now();
+    let now = ctx.now;
     let mut held = Held {
         file: None,
         route: None,

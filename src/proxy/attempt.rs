@@ -51,10 +51,10 @@ impl Proxy {
         lease: Lease,
         since: Instant,
     ) -> Result<Attempt, Stop> {
-        let began = Instant::now();
+        let began = ctx.now;
         let pool = &outgoing.pool;
         let way = pool.reach.way(lease.peer().label(), lease.addr());
-        let open = pin!(self.client.open(way, ctx.timeouts(pool), since));
+        let open = pin!(self.client.open(way, ctx.timeouts(pool), since, began));
         let opened = watching(session, AbortStage::BeforeFirstByte, open, outgoing).await?;
         let mut exchange = match opened {
             Ok(exchange) => exchange,

@@ -4,6 +4,7 @@
 //! not tried again, and its answer becomes an entry of its own.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -85,7 +86,7 @@ impl Proxy {
             let asked = ask(&client, &pool, lease, &head, body, Some(&mut tee)).await;
             let result = match asked {
                 Ok(()) => {
-                    tee.complete();
+                    tee.complete(Instant::now());
                     "answered"
                 }
                 Err(failure) => {

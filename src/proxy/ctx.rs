@@ -27,6 +27,8 @@ pub(super) struct Ctx {
     /// The configuration it lives under, from beginning to end.
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) start: Instant,
+    /// The time as it was read last: what is done between two waits is done at one time.
+    pub(super) now: Instant,
     pub(super) arrived: SystemTime,
     pub(super) in_flight: InFlight,
     pub(super) request_id: String,
@@ -82,6 +84,7 @@ impl Ctx {
         Self {
             snapshot,
             start,
+            now: start,
             arrived: SystemTime::now(),
             in_flight: InFlight::begin(),
             request_id: String::new(),
@@ -153,9 +156,15 @@ impl Ctx {
         self.record.error_type = "caller_gone";
     }
 
+    /// Reads the time.
+    pub(super) fn tick(&mut self) -> Instant {
+        self.now = Instant::now();
+        self.now
+    }
+
     /// Counts the time since `since` as not ours.
     pub(super) fn waited_since(&mut self, since: Instant) -> Duration {
-        let waited = since.elapsed();
+        let waited = self.tick().saturating_duration_since(since);
         self.record.waited += waited;
         waited
     }
@@ -163,7 +172,8 @@ impl Ctx {
     /// Our part is done: whatever takes time from here on is the peer's or the client's.
     pub(super) fn overhead_ends(&mut self, kind: &'static str) {
         if self.record.overhead.is_none() {
-            self.record.overhead = Some(self.start.elapsed().saturating_sub(self.record.waited));
+            let since = self.tick().saturating_duration_since(self.start);
+            self.record.overhead = Some(since.saturating_sub(self.record.waited));
             self.record.overhead_kind = kind;
         }
     }

@@ -70,7 +70,7 @@ impl Proxy {
         let mut last: Option<Box<Answer>> = None;
         let mut failed: Option<Failure> = None;
         let mut retry_for: Option<(RetryGrant, &'static str)> = None;
-        pool.balance.request_came(Instant::now());
+        pool.balance.request_came(ctx.now);
         loop {
             let lease = match self.lease(session, ctx, outgoing, &tried).await {
                 Ok(Some(lease)) => lease,
@@ -93,13 +93,14 @@ impl Proxy {
             let address = lease.addr();
             ctx.record.attempts += 1;
             ctx.record.upstream = Some(Arc::clone(lease.peer().addr_text()));
+            ctx.tick();
             ctx.overhead_ends("proxied");
-            let since = *first_attempt.get_or_insert_with(Instant::now);
+            let since = *first_attempt.get_or_insert(ctx.now);
             match self.attempt(session, ctx, outgoing, lease, since).await? {
                 Attempt::Answered(mut answer) => {
                     let status = answer.head.status.as_u16();
                     if let Some(lease) = &mut answer.lease {
-                        report_status(pool, lease, &answer.head);
+                        report_status(pool, lease, &answer.head, ctx.now);
                     }
                     if !retry.statuses.contains(&status)
                         || ctx.record.attempts >= retry.attempts

@@ -1,6 +1,6 @@
 //! The end of every request: one log line and the counters.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::cached;
 use super::ctx::Ctx;
@@ -11,7 +11,7 @@ use crate::metrics::events;
 
 /// Logs and counts.
 pub(super) fn log(session: &Session, ctx: &mut Ctx) {
-    let status = session.status();
+    let (status, now) = (session.status(), ctx.tick());
     let record = &ctx.record;
     if let Some(stage) = record.aborted {
         events::client_left(stage);
@@ -30,7 +30,7 @@ pub(super) fn log(session: &Session, ctx: &mut Ctx) {
     if let Some(overhead) = record.overhead {
         events::overhead(record.overhead_kind, overhead);
     }
-    cached::tell(ctx, Instant::now());
+    cached::tell(ctx, now);
     let answered = record.metered && (200..300).contains(&status);
     if let (Some(route), Some(first), true) = (&ctx.route, first_token(ctx), answered) {
         events::first_token(route.pool(), first);
@@ -101,7 +101,7 @@ fn line<'a>(session: &'a Session, ctx: &'a Ctx, status: u16, error_type: &'a str
         overhead_us: record.overhead.map_or(0, |time| {
             u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
         }),
-        duration_ms: ms(ctx.start.elapsed()),
+        duration_ms: ms(ctx.now.saturating_duration_since(ctx.start)),
         request_bytes: session.body_read(),
         response_bytes: session.body_sent(),
         client_aborted: record.aborted.is_some(),

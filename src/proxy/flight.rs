@@ -60,9 +60,10 @@ impl Carried {
             };
             match part {
                 Ok(Some(part)) => {
-                    self.tee.part(&part, self.lease.as_mut());
+                    let now = std::time::Instant::now();
+                    self.tee.part(&part, self.lease.as_mut(), now);
                     if self.exchange.is_done() || self.tee.saw_the_end() {
-                        self.tee.complete();
+                        self.tee.complete(now);
                     }
                 }
                 Ok(None) => break,
@@ -78,13 +79,14 @@ impl Carried {
                 }
             }
         }
-        self.tee.complete();
+        let now = std::time::Instant::now();
+        self.tee.complete(now);
         // Only an answer that does not speak against its peer is shared.
         if let Some(lease) = &mut self.lease {
-            report_success(&self.pool, lease);
+            report_success(&self.pool, lease, now);
         }
         drop(self.lease);
-        self.exchange.release(&client);
+        self.exchange.release(&client, now);
     }
 }
 

@@ -20,6 +20,10 @@ pub(super) async fn read(session: &mut Session, ctx: &mut Ctx, cap: u64) -> Resu
     if session.body_done() {
         return Ok(Bytes::new());
     }
+    if session.body_is_here() {
+        let read = session.read_whole(cap).await;
+        return read.map_err(|error| trouble(error, AbortStage::Request, cap));
+    }
     let began = Instant::now();
     let read = session.read_whole(cap).await;
     ctx.waited_since(began);

@@ -109,7 +109,7 @@ impl Hears for Tee {
     }
 
     fn part(&mut self, part: &Bytes, lease: &mut Lease) {
-        self.part(part, Some(lease));
+        self.part(part, Some(lease), Instant::now());
     }
 }
 
@@ -141,7 +141,8 @@ async fn answer(
     let mut stale_tries = 0;
     let (mut exchange, answer) = loop {
         let way = pool.reach.way(lease.peer().label(), lease.addr());
-        let mut exchange = client.open(way, pool.conf.timeouts, began).await?;
+        let exchange = client.open(way, pool.conf.timeouts, began, Instant::now());
+        let mut exchange = exchange.await?;
         match exchange.ask(head, body.clone()).await {
             Ok(answer) => break (exchange, answer),
             // The peer had closed an idle connection, which says nothing about it.
@@ -151,7 +152,7 @@ async fn answer(
             Err(failure) => return Err(failure),
         }
     };
-    report_status(pool, lease, &answer);
+    report_status(pool, lease, &answer, Instant::now());
     if let Some(hears) = &mut hears {
         hears.head(&answer);
     }
@@ -163,9 +164,10 @@ async fn answer(
             hears.part(&part, lease);
         }
     }
+    let now = Instant::now();
     if !failed(answer.status.as_u16()) {
-        report_success(pool, lease);
+        report_success(pool, lease, now);
     }
-    exchange.release(client);
+    exchange.release(client, now);
     Ok(())
 }

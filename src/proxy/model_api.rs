@@ -289,7 +289,7 @@ pub(super) fn note(ctx: &mut Ctx, tee: &Tee, pool: &Pool, relayed: bool) {
         let usage = ctx.record.usage.unwrap_or_default();
         events::answered(
             &pool.conf.name,
-            ctx.start.elapsed(),
+            ctx.now.saturating_duration_since(ctx.start),
             usage.input_tokens,
             usage.output_tokens,
         );

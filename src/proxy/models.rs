@@ -98,7 +98,8 @@ async fn list(client: &Client, way: Way, lease: Lease, timeouts: Timeouts) -> Op
     head.headers
         .set("host", lease.peer().label().as_ref())
         .ok()?;
-    let mut exchange = client.open(way, timeouts, Instant::now()).await.ok()?;
+    let now = Instant::now();
+    let mut exchange = client.open(way, timeouts, now, now).await.ok()?;
     let answer = exchange.ask(&head, Bytes::new()).await.ok()?;
     if !answer.status.is_success() {
         return None;
@@ -110,6 +111,6 @@ async fn list(client: &Client, way: Way, lease: Lease, timeouts: Timeouts) -> Op
         }
         body.extend_from_slice(&part);
     }
-    exchange.release(client);
+    exchange.release(client, Instant::now());
     Some(body.freeze())
 }

@@ -48,7 +48,7 @@ impl Proxy {
             true => Sender::Heard,
             false => Sender::Done,
         };
-        ctx.record.first_byte = Some(ctx.start.elapsed());
+        ctx.record.first_byte = Some(ctx.now.saturating_duration_since(ctx.start));
         let sse = is_event_stream(&head);
         let failed_status = failed(head.status.as_u16());
         tee.head(&head);
@@ -94,12 +94,13 @@ impl Proxy {
                 };
                 match part {
                     Ok(Some(part)) => {
-                        tee.part(&part, lease.as_mut());
+                        let now = ctx.tick();
+                        tee.part(&part, lease.as_mut(), now);
                         let last = exchange.is_done();
                         if last || tee.saw_the_end() {
                             // Before the client can know that this was all: its next request finds the answer stored and its
                             // limits settled.
-                            tee.complete();
+                            tee.complete(now);
                         }
                         if head.is_some() {
                             cost::tell(ctx, tee);
@@ -141,20 +142,23 @@ impl Proxy {
                     }
                 }
             }
-            tee.complete();
+            tee.complete(ctx.now);
             if head.is_some() {
                 cost::tell(ctx, tee);
                 begin(session, ctx, &mut head);
             }
             session.end(exchange.take_trailers()).await.map_err(gone)?;
+            let now = ctx.tick();
             if let (Some(lease), false) = (&mut lease, failed_status) {
-                report_success(pool, lease);
+                report_success(pool, lease, now);
             }
             drop(lease);
-            exchange.release(&self.client);
+            exchange.release(&self.client, now);
             return Ok(());
         };
-        follow_on(session, ctx, follow, can_tell).await
+        let followed = follow_on(session, ctx, follow, can_tell).await;
+        ctx.tick();
+        followed
     }
 }
 

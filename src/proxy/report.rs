@@ -11,10 +11,9 @@ use crate::state::Pool;
 use crate::wire::ResponseHead;
 
 /// Tells the pool what a peer's status says of its health.
-pub(super) fn report_status(pool: &Pool, lease: &mut Lease, head: &ResponseHead) {
-    let now = Instant::now();
+pub(super) fn report_status(pool: &Pool, lease: &mut Lease, head: &ResponseHead, now: Instant) {
     let status = head.status.as_u16();
-    let outcome = match Pause::asked(status, &head.headers, SystemTime::now()) {
+    let outcome = match Pause::asked(status, &head.headers, SystemTime::now) {
         Some(pause) => Outcome::Paused(pause),
         None if status >= 500 => Outcome::Failed(balance::Failure::Status),
         None => {
@@ -58,10 +57,8 @@ fn told(pool: &Pool, lease: &Lease, change: Change) {
 }
 
 /// The answer was complete: the peer does its work.
-pub(super) fn report_success(pool: &Pool, lease: &mut Lease) {
-    let change = pool
-        .balance
-        .report(lease, Outcome::Succeeded, Instant::now());
+pub(super) fn report_success(pool: &Pool, lease: &mut Lease, now: Instant) {
+    let change = pool.balance.report(lease, Outcome::Succeeded, now);
     told(pool, lease, change);
 }
 

@@ -141,8 +141,7 @@ impl Tee {
     }
 
     /// A part of the answer is on its way to the client.
-    pub(super) fn part(&mut self, part: &Bytes, lease: Option<&mut Lease>) {
-        let now = Instant::now();
+    pub(super) fn part(&mut self, part: &Bytes, lease: Option<&mut Lease>, now: Instant) {
         let progress = |output_tokens| {
             if let Some(lease) = lease {
                 lease.progress(output_tokens, now);
@@ -191,11 +190,10 @@ impl Tee {
     }
 
     /// The answer has come to its end: settle, learn and remember. Only the first call counts.
-    pub(super) fn complete(&mut self) {
+    pub(super) fn complete(&mut self, now: Instant) {
         if std::mem::replace(&mut self.completed, true) {
             return;
         }
-        let now = Instant::now();
         if let Kind::Stream(meter) = &mut self.kind {
             meter.end();
         }
@@ -251,7 +249,7 @@ impl Tee {
                 tokens: self.token_times(),
             };
             match (complete, success) {
-                (true, _) => fill.store(self.finish(), landing),
+                (true, _) => fill.store(self.finish(), landing, now),
                 (false, true) => fill.let_go("incomplete", landing),
                 (false, false) => fill.let_go("status", landing),
             }

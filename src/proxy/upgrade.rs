@@ -1,7 +1,6 @@
 //! Upgraded connections: WebSocket, and whatever else a client and a peer agree upon.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderValue, Method, StatusCode, Version};
@@ -46,10 +45,10 @@ impl Proxy {
         ctx.record.attempts = 1;
         ctx.record.upstream = Some(Arc::clone(lease.peer().addr_text()));
         ctx.overhead_ends("proxied");
-        let began = Instant::now();
+        let began = ctx.now;
         let head = peer_head(session, ctx, lease.peer().label())?;
         let asking = async {
-            let mut exchange = self.client.open(way, timeouts, began).await?;
+            let mut exchange = self.client.open(way, timeouts, began, began).await?;
             let answer = exchange.ask(&head, bytes::Bytes::new()).await?;
             Ok((exchange, answer))
         };
@@ -62,7 +61,7 @@ impl Proxy {
                 return Err(refusal(&failure, &pool, &timeouts).into());
             }
         };
-        report_status(&pool, &mut lease, &head);
+        report_status(&pool, &mut lease, &head, ctx.now);
         dispatch_headers(ctx);
         if head.status != StatusCode::SWITCHING_PROTOCOLS {
             let answer = Box::new(Answer {
@@ -87,7 +86,7 @@ impl Proxy {
         };
         let (_, sent) = tunnel(client, peer, timeouts.between_chunks).await;
         session.count_sent(sent);
-        report_success(&pool, &mut lease);
+        report_success(&pool, &mut lease, ctx.tick());
         Ok(())
     }
 }

@@ -34,7 +34,7 @@ impl Proxy {
             .as_ref()
             .map_or(Priority::Normal, |client| client.priority);
         if pool.queue.may_pass(class) {
-            match pool.balance.pick(&outgoing.demand, tried, Instant::now()) {
+            match pool.balance.pick(&outgoing.demand, tried, ctx.now) {
                 Pick::Lease(lease) => return Ok(Some(lease)),
                 Pick::Exhausted => return Ok(None),
                 Pick::Down {

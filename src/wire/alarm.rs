@@ -38,17 +38,32 @@ impl Alarm {
     /// # Errors
     /// [`Late`], when the time was over first.
     pub async fn within<F: Future>(&mut self, limit: Duration, work: F) -> Result<F::Output, Late> {
+        let end = |now: Instant| now.checked_add(limit).unwrap_or(now + LONGEST);
+        self.until(end, work).await
+    }
+
+    /// The same until `end` of the time when it has to wait for the first time: work that is done at once asks for no time.
+    ///
+    /// # Errors
+    /// [`Late`], when the time was over first.
+    pub async fn until<F: Future>(
+        &mut self,
+        end: impl FnOnce(Instant) -> Instant,
+        work: F,
+    ) -> Result<F::Output, Late> {
         let mut work = pin!(work);
-        let mut end = None;
+        let (mut make, mut end) = (Some(end), None);
         poll_fn(|context| {
             if let Poll::Ready(done) = work.as_mut().poll(context) {
                 return Poll::Ready(Ok(done));
             }
-            let end = *end.get_or_insert_with(|| {
-                let now = Instant::now();
-                now.checked_add(limit).unwrap_or(now + LONGEST)
-            });
-            self.poll_end(end, context).map(Err)
+            if let Some(make) = make.take() {
+                end = Some(make(Instant::now()));
+            }
+            match end {
+                Some(end) => self.poll_end(end, context).map(Err),
+                None => Poll::Pending,
+            }
         })
         .await
     }

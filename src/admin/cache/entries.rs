@@ -18,7 +18,7 @@ pub(super) fn brief(entry: &Entry, now: Instant) -> Value {
     let Entry { answer, origin, .. } = entry;
     let seconds = |time: Duration| time.as_secs();
     json!({
-        "id": entry.id,
+        "id": entry.id(),
         "scope": origin.scope,
         "tenant": origin.tenant,
         "route": origin.route,

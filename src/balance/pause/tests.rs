@@ -17,7 +17,7 @@ fn asked(status: u16, headers: &[(&str, &str)]) -> Option<Pause> {
         })
         .collect();
     let now = SystemTime::UNIX_EPOCH + RFC_DATE - Duration::from_secs(30);
-    Pause::asked(status, &headers, now)
+    Pause::asked(status, &headers, || now)
 }
 
 #[track_caller]

@@ -1,11 +1,10 @@
 //! A part of the store behind one lock: entries in a row, to be sampled, and their places by key.
 
-use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Instant;
 
-use foldhash::quality::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Place;
 
 use super::super::entry::Entry;
 use super::value::{Clock, Worth};
@@ -20,47 +19,42 @@ const RUN: usize = 4;
 /// Entries that one sweep looks at.
 const SWEEP: usize = 4096;
 
+/// Storing and sending away is to touch as little memory as it can, since next to nothing of a large cache is near the
+/// processor: keys and entries themselves are looked at only where a hash has been found.
 #[derive(Debug, Default)]
 pub(super) struct Shard {
-    places: HashMap<Key, usize, RandomState>,
+    /// Places in `slots` by hash.
+    places: HashTable<u32>,
     slots: Vec<Slot>,
     /// Where the search for entries whose time is over goes on.
     cursor: usize,
-}
-
-/// The key of an entry, hashed by half: it is a hash itself, and no two are known that agree in 128 bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Key([u8; 32]);
-
-impl Key {
-    pub(super) fn of(exact: &[u8; 32]) -> Self {
-        Self(*exact)
-    }
-}
-
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        if let Some(half) = self.0.first_chunk() {
-            state.write_u128(u128::from_le_bytes(*half));
-        }
-    }
 }
 
 /// An entry, and what is asked of many to find one that may leave: entries themselves lie all over memory.
 #[derive(Debug)]
 pub(super) struct Slot {
     entry: Arc<Entry>,
+    /// Of its key.
+    hash: u64,
+    /// The lower half of its id.
+    id: u64,
     ends: Option<Instant>,
     worth: Worth,
 }
 
 impl Slot {
-    fn new(entry: Arc<Entry>, worth: Worth) -> Self {
+    fn new(entry: Arc<Entry>, hash: u64, worth: Worth) -> Self {
         Self {
+            hash,
+            id: low(entry.number()),
             ends: entry.ends(),
             entry,
             worth,
         }
+    }
+
+    fn has(&self, hash: u64, exact: &[u8; 32]) -> bool {
+        self.hash == hash && self.entry.exact == *exact
     }
 
     /// Whether the entry is over at `now`.
@@ -85,39 +79,76 @@ impl Slot {
     }
 }
 
+/// So many entries a shard can have: of a cache with ever so small ones that is terabytes.
+const MOST: usize = u32::MAX as usize;
+
 impl Shard {
-    pub(super) fn get(&self, exact: &[u8; 32]) -> Option<&Slot> {
-        self.slots.get(*self.places.get(&Key::of(exact))?)
+    /// `hash` is that of `exact`, here and below.
+    pub(super) fn get(&self, hash: u64, exact: &[u8; 32]) -> Option<&Slot> {
+        let slot = |at: &u32| &self.slots[*at as usize];
+        self.places
+            .find(hash, |at| slot(at).has(hash, exact))
+            .map(slot)
+    }
+
+    /// The entry of this id, looked for from end to end.
+    pub(super) fn numbered(&self, number: u128) -> Option<&Arc<Entry>> {
+        let alike = self.slots.iter().filter(|slot| slot.id == low(number));
+        alike
+            .map(|slot| &slot.entry)
+            .find(|entry| entry.number() == number)
     }
 
     /// The entry that was there before, if any.
-    pub(super) fn put(&mut self, entry: Arc<Entry>, clock: &Clock) -> Option<Arc<Entry>> {
+    pub(super) fn put(
+        &mut self,
+        hash: u64,
+        entry: Arc<Entry>,
+        clock: &Clock,
+    ) -> Option<Arc<Entry>> {
+        let Self { places, slots, .. } = self;
         let worth = Worth::of(&entry, clock);
-        if let Some(slot) = self
-            .places
-            .get(&Key::of(&entry.exact))
-            .and_then(|at| self.slots.get_mut(*at))
-        {
-            let worth = worth.after(&slot.worth, clock);
-            return Some(std::mem::replace(slot, Slot::new(entry, worth)).entry);
+        let same = |at: &u32| slots[*at as usize].has(hash, &entry.exact);
+        match places.entry(hash, same, |at| slots[*at as usize].hash) {
+            Place::Occupied(at) => {
+                let slot = &mut slots[*at.get() as usize];
+                let worth = worth.after(&slot.worth, clock);
+                Some(std::mem::replace(slot, Slot::new(entry, hash, worth)).entry)
+            }
+            Place::Vacant(place) => {
+                place.insert(index(slots.len()));
+                slots.push(Slot::new(entry, hash, worth));
+                None
+            }
         }
-        self.places.insert(Key::of(&entry.exact), self.slots.len());
-        self.slots.push(Slot::new(entry, worth));
-        None
     }
 
-    pub(super) fn remove(&mut self, exact: &[u8; 32]) -> Option<Arc<Entry>> {
-        let at = self.places.remove(&Key::of(exact))?;
-        let gone = self.slots.swap_remove(at).entry;
-        if let Some(moved) = self.slots.get(at) {
-            self.places.insert(Key::of(&moved.entry.exact), at);
-        }
-        Some(gone)
+    /// Whether there is room for another entry.
+    pub(super) fn has_room(&self) -> bool {
+        self.slots.len() < MOST
+    }
+
+    pub(super) fn remove(&mut self, hash: u64, exact: &[u8; 32]) -> Option<Arc<Entry>> {
+        let slots = &self.slots;
+        let same = |at: &u32| slots[*at as usize].has(hash, exact);
+        let at = *self.places.find(hash, same)?;
+        self.remove_at(at as usize)
     }
 
     fn remove_at(&mut self, at: usize) -> Option<Arc<Entry>> {
-        let exact = self.slots.get(at)?.entry.exact;
-        self.remove(&exact)
+        let hash = self.slots.get(at)?.hash;
+        let place = index(at);
+        if let Ok(found) = self.places.find_entry(hash, |known| *known == place) {
+            found.remove();
+        }
+        let gone = self.slots.swap_remove(at).entry;
+        if let Some(moved) = self.slots.get(at) {
+            let last = index(self.slots.len());
+            if let Some(known) = self.places.find_mut(moved.hash, |known| *known == last) {
+                *known = place;
+            }
+        }
+        Some(gone)
     }
 
     /// Sends away the entry of lowest priority in a sample, one whose time is over before all others.
@@ -177,4 +208,14 @@ impl Shard {
     pub(super) fn each(&self, see: &mut impl FnMut(&Arc<Entry>)) {
         self.slots.iter().for_each(|slot| see(&slot.entry));
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "at most `MOST`")]
+fn index(at: usize) -> u32 {
+    at as u32
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
+fn low(number: u128) -> u64 {
+    number as u64
 }

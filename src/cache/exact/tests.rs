@@ -46,10 +46,7 @@ fn what_was_put_is_what_is_got() {
     let (cache, now) = (Exact::new(1 << 20), Instant::now());
     let put = store(&cache, &identity(1, 0, None), answer("one"), HOUR, now);
     let got = cache.get(&[1; 32], now, None).unwrap();
-    assert_eq!(
-        (got.id.as_str(), &got.answer),
-        (put.id.as_str(), &put.answer)
-    );
+    assert_eq!((got.number(), &got.answer), (put.number(), &put.answer));
     assert!(cache.get(&[2; 32], now, None).is_none());
 }
 
@@ -188,21 +185,48 @@ fn housekeeping_removes_what_is_over() {
     assert!(cache.settle(now).is_empty());
     assert_eq!(cache.settle(now + 2 * HOUR).len(), 100);
     assert_eq!((cache.entries(), cache.bytes()), (0, 0));
-    assert!(cache.ids.iter().all(|ids| ids.read().is_empty()));
+    assert!(cache.strays.read().is_empty());
 }
 
 #[test]
 fn an_entry_is_found_by_its_id_until_it_is_replaced_or_removed() {
     let (cache, now) = (Exact::new(1 << 20), Instant::now());
     let first = store(&cache, &identity(1, 0, None), answer("a"), HOUR, now);
-    assert_eq!(cache.get_by_id(&first.id).unwrap().id, first.id);
+    assert_eq!(cache.get_by_id(&first.id()).unwrap().id(), first.id());
     let second = store(&cache, &identity(1, 0, None), answer("b"), HOUR, now);
-    assert!(cache.get_by_id(&first.id).is_none());
-    assert!(cache.remove_exactly(&[1; 32], &first.id).is_none());
+    assert!(cache.get_by_id(&first.id()).is_none());
+    assert!(cache.remove_exactly(&first).is_none());
     assert!(cache.remove(&[1; 32]).is_some());
-    assert!(cache.get_by_id(&second.id).is_none());
+    assert!(cache.get_by_id(&second.id()).is_none());
     assert!(cache.get_by_id("no id").is_none());
     assert_eq!((cache.entries(), cache.bytes()), (0, 0));
+}
+
+#[test]
+fn an_id_leads_to_its_entry_wherever_it_was_given() {
+    let (cache, now) = (Exact::new(100 << 20), Instant::now());
+    let numbered = |n: usize, number| {
+        let entry = entry(n, "body", 5);
+        Arc::new(Entry::clone(&entry).numbered(number))
+    };
+    for n in 0..500 {
+        let _ = cache.put(numbered(n, cache.number_for(&key(n))), now);
+    }
+    assert!(cache.strays.read().is_empty());
+    for n in 500..1000 {
+        let _ = cache.put(numbered(n, fastrand::u128(..)), now);
+    }
+    assert!(cache.strays.read().len() > 400);
+    for n in 0..1000 {
+        let held = cache.peek(&key(n)).unwrap();
+        assert_eq!(cache.get_by_id(&held.id()).unwrap().exact, key(n));
+        // Once more under the same id.
+        let _ = cache.put(numbered(n, held.number()), now);
+        assert_eq!(cache.get_by_id(&held.id()).unwrap().exact, key(n));
+        assert!(cache.remove(&key(n)).is_some());
+        assert!(cache.get_by_id(&held.id()).is_none());
+    }
+    assert!(cache.strays.read().is_empty());
 }
 
 #[test]
@@ -233,7 +257,7 @@ fn a_filler_never_replaces_what_is_newer() {
         now,
     );
     assert!(!cache.put_if_absent(Arc::new(older), now).held);
-    assert_eq!(cache.peek(&[1; 32]).unwrap().id, newer.id);
+    assert_eq!(cache.peek(&[1; 32]).unwrap().number(), newer.number());
     assert_eq!(cache.bytes(), newer.weight_bytes() as u64);
 }
 
@@ -363,6 +387,6 @@ fn many_threads_at_once_keep_the_bound_and_the_counts() {
     let mut seen = (0, 0);
     cache.each(|entry| seen = (seen.0 + 1, seen.1 + entry.weight_bytes() as u64));
     assert_eq!(seen, (cache.entries(), cache.bytes()));
-    let ids: usize = cache.ids.iter().map(|ids| ids.read().len()).sum();
-    assert_eq!(ids as u64, cache.entries());
+    let held = (0..2000).filter(|n| cache.peek(&key(*n)).is_some());
+    assert_eq!(held.count() as u64, cache.entries());
 }

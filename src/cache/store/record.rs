@@ -176,7 +176,6 @@ pub(super) fn to_entry(
     answer.endpoint = endpoint.ok_or(Unreadable::Version)?;
     answer.body = body.ok_or(Unreadable::Damaged)?;
     Ok(Entry {
-        id: format!("{number:032x}"),
         number,
         stored_at: clock
             .instant(stored_at.ok_or(Unreadable::Damaged)?, now)

@@ -147,7 +147,7 @@ async fn what_left_or_was_removed_does_not_come_back() {
     held.filled().await;
     assert_eq!(held.exact.entries(), 8);
     assert!(held.exact.peek(&key(0)).is_none() && held.exact.peek(&key(1)).is_none());
-    assert_eq!(held.exact.peek(&key(2)).unwrap().id, newer.id);
+    assert_eq!(held.exact.peek(&key(2)).unwrap().id(), newer.id());
 }
 
 #[tokio::test]

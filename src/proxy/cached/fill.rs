@@ -54,7 +54,7 @@ pub(super) enum Flying {
 }
 
 impl Fill {
-    /// Nothing of the answer is here yet.
+    /// Nothing of the answer is here yet, which was asked for at `asked`.
     pub(super) fn new(
         cache: Arc<Cache>,
         identity: Identity,
@@ -62,17 +62,17 @@ impl Fill {
         vector: Option<Arc<[f32]>>,
         endpoint: Endpoint,
         wanted: Wanted,
-        ttl: Option<Duration>,
+        asked: Instant,
     ) -> Self {
         Self {
             cache,
             identity,
             origin,
-            asked: Instant::now(),
+            asked,
             vector,
             endpoint,
             wanted,
-            ttl,
+            ttl: None,
             stores: true,
             content_type: Arc::default(),
             streamed: false,
@@ -82,6 +82,11 @@ impl Fill {
             flight: Flying::Alone,
             spare: None,
         }
+    }
+
+    /// Its life, within the configured one.
+    pub(super) fn lasting(self, ttl: Option<Duration>) -> Self {
+        Self { ttl, ..self }
     }
 
     /// The answer is shared with requests alike, and stored by somebody else.
@@ -191,7 +196,12 @@ impl Fill {
     ///
     /// One that was cut by its token limit deserves to be repeated to those who set the same limit, but not to be given
     /// to a question in other words.
-    pub(in crate::proxy) fn store(mut self, finish: Option<Finish>, landing: Landing) {
+    pub(in crate::proxy) fn store(
+        mut self,
+        finish: Option<Finish>,
+        landing: Landing,
+        now: Instant,
+    ) {
         let body = match (std::mem::replace(&mut self.body, Body::None), &self.flight) {
             (Body::Here(body), _) => Some(body.into_bytes()),
             (Body::InFlight, Flying::Lead(lead)) => lead.close(),
@@ -202,14 +212,14 @@ impl Fill {
             Flying::Alone | Flying::Follow(_) => None,
         };
         if let (Some(body), true) = (body, self.stores) {
-            self.put(body, finish, &landing);
+            self.put(body, finish, &landing, now);
         }
         if let Some(lead) = lead {
             lead.land(landing);
         }
     }
 
-    fn put(self, body: Bytes, finish: Option<Finish>, landing: &Landing) {
+    fn put(self, body: Bytes, finish: Option<Finish>, landing: &Landing, now: Instant) {
         if finish.is_some_and(|finish| !finish.is_proper()) {
             events::cache_write_skipped("finish_reason");
             return;
@@ -236,7 +246,7 @@ impl Fill {
             vector,
         };
         let natural = new.vector.is_some();
-        match self.cache.put(new, Instant::now()) {
+        match self.cache.put(new, now) {
             Stored::Purged => events::cache_write_skipped("purged"),
             Stored::TooLarge => events::cache_write_skipped("too_large"),
             Stored::Yes(entry) => {

@@ -1,7 +1,5 @@
 //! Replaying a stored answer as the client asked.
 
-use std::time::Instant;
-
 use bytes::Bytes;
 
 use super::{Looked, status};
@@ -77,7 +75,7 @@ pub(super) async fn hit(
             log::warn!(
                 "{}: entry {} cannot be replayed: {why}",
                 ctx.request_id,
-                entry.id
+                entry.id()
             );
             events::cache_lookup("exact", "unreplayable");
             status(ctx, "BYPASS");
@@ -89,7 +87,7 @@ pub(super) async fn hit(
         (false, true) => "text/event-stream",
         (false, false) => "application/json",
     };
-    let stale = !entry.fresh(Instant::now(), None);
+    let stale = !entry.fresh(ctx.now, None);
     status(
         ctx,
         match (stale, similarity) {
@@ -98,21 +96,22 @@ pub(super) async fn hit(
             (false, None) => "HIT",
         },
     );
-    ctx.record.cache_id = Some(entry.id.clone());
+    let id = entry.id();
     ctx.record.cache_similarity = similarity;
     ctx.record.usage = Some(usage);
     ctx.record.response_model = Some(stored.model.clone());
-    ctx.own.set("x-cache-key", &entry.id);
+    ctx.own.set("x-cache-key", &id);
+    ctx.record.cache_id = Some(id);
     if let Some(similarity) = similarity {
         ctx.own
             .print("x-cache-similarity", format_args!("{similarity:.4}"));
     }
-    let age = entry.age(Instant::now());
+    let age = entry.age(ctx.now);
     events::cache_entry_age(age);
     ctx.own.number("age", age.as_secs());
-    ctx.record.first_byte = Some(ctx.start.elapsed());
     // Before the client takes its time to read.
     ctx.overhead_ends("hit");
+    ctx.record.first_byte = Some(ctx.now.saturating_duration_since(ctx.start));
     respond::replay(session, ctx, content_type, body)
         .await
         .map_err(|_| Stop::ClientGone(AbortStage::MidStream))?;

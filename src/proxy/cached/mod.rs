@@ -98,7 +98,7 @@ pub(super) async fn look_up(
         status(ctx, "BYPASS");
         return Ok(Looked::Miss(None));
     };
-    let now = Instant::now();
+    let now = ctx.now;
     let landed = cache.flights().landed();
     if directives.lookup_exact {
         match cache.get_exact(&identity, now, directives.max_age) {
@@ -145,8 +145,9 @@ pub(super) async fn look_up(
                     Some(embedded),
                     endpoint,
                     view.into(),
-                    ttl,
+                    ctx.now,
                 );
+                let fill = fill.lasting(ttl);
                 return Ok(Looked::Check(Box::new(fill.comparing(Some(check)))));
             }
             SemanticOutcome::Miss {
@@ -199,8 +200,9 @@ pub(super) async fn look_up(
         vector,
         endpoint,
         view.into(),
-        ttl,
+        now,
     )
+    .lasting(ttl)
     .comparing(seen);
     let may_be_old = directives.lookup_exact && directives.max_age.is_none();
     if may_be_old {
@@ -279,11 +281,13 @@ pub(super) fn share(
     origin: Origin,
     endpoint: Endpoint,
     view: &RequestView,
+    now: Instant,
 ) -> Option<Box<Fill>> {
     if cache.config().single_flight == SingleFlight::Off {
         return None;
     }
-    let fill = Fill::new(cache, identity, origin, None, endpoint, view.into(), None);
+    let wanted = view.into();
+    let fill = Fill::new(cache, identity, origin, None, endpoint, wanted, now);
     let mut fill = fill.only_shared();
     fill.board();
     Some(Box::new(fill))

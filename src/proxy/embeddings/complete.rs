@@ -83,7 +83,7 @@ impl Proxy {
                     return Ok(Completed::Misfit);
                 }
                 Ok(Some(part)) => {
-                    tee.part(&part, lease.as_mut());
+                    tee.part(&part, lease.as_mut(), ctx.tick());
                     body.push(&part);
                 }
                 Ok(None) => break,
@@ -96,15 +96,16 @@ impl Proxy {
                 }
             }
         }
+        let now = ctx.tick();
         if let Some(lease) = &mut lease {
-            report_success(pool, lease);
+            report_success(pool, lease, now);
         }
         drop(lease);
-        exchange.release(&self.client);
+        exchange.release(&self.client, now);
         match partly.merged(body.into_bytes()).await {
             Some(whole) => {
                 // Before the client can know that this was all.
-                tee.complete();
+                tee.complete(ctx.tick());
                 ctx.record.saved = Some(Usage {
                     input_tokens: partly.saved,
                     ..Usage::default()

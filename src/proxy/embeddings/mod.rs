@@ -130,7 +130,7 @@ pub(super) async fn look_up(
     let shared = shares.then(|| {
         let all = frame.of_inputs(inputs.each().iter().map(|input| &input.digest));
         let (cache, origin) = (Arc::clone(&cache), origin.clone());
-        cached::share(cache, all, origin, Endpoint::Embeddings, view)
+        cached::share(cache, all, origin, Endpoint::Embeddings, view, ctx.now)
     });
     let fill = Fill::new(
         cache,
@@ -216,8 +216,9 @@ async fn hit(session: &mut Session, ctx: &mut Ctx, known: &[Arc<Entry>]) -> Resu
     let body = whole(model, known.iter().map(|entry| &*entry.answer.body));
     cached::status(ctx, "HIT");
     if let [only] = known {
-        ctx.record.cache_id = Some(only.id.clone());
-        ctx.own.set("x-cache-key", &only.id);
+        let id = only.id();
+        ctx.own.set("x-cache-key", &id);
+        ctx.record.cache_id = Some(id);
     }
     let oldest = known.iter().map(|entry| entry.age(now)).max();
     ctx.own

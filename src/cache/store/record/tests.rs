@@ -29,7 +29,7 @@ fn an_entry_comes_back_as_it_was() {
         let before = entry(question, body, now);
         let record = of_entry(&before, &clock(now));
         let after = to_entry(&before.exact, &record, &clock(now), now).unwrap();
-        assert_eq!(after.id, before.id);
+        assert_eq!(after.id(), before.id());
         assert_eq!(after.question, before.question);
         assert_eq!(after.answer, before.answer);
         assert_eq!(after.origin, before.origin);
