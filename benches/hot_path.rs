@@ -99,13 +99,13 @@ impl World {
             answer: Answer {
                 endpoint: "chat",
                 streamed: false,
-                content_type: "application/json".to_owned(),
+                content_type: "application/json".into(),
                 body: Bytes::copy_from_slice(&answer),
                 input_tokens: 200,
                 output_tokens: 60,
-                model: "qwen3-8b".to_owned(),
+                model: "qwen3-8b".into(),
             },
-            origin: Origin::default(),
+            origin: Origin::default().into(),
             ttl: None,
             vector: None,
         };

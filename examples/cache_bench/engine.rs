@@ -94,7 +94,7 @@ fn put(cache: &Cache, identity: &Identity, vector: Option<Arc<[f32]>>) {
     let new = NewEntry {
         identity,
         answer: answer(),
-        origin: Origin::default(),
+        origin: Origin::default().into(),
         asked: Instant::now(),
         ttl: None,
         vector,

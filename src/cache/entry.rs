@@ -1,11 +1,12 @@
 //! One stored answer.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 
 use super::key::Identity;
+use super::origin::Origin;
 use super::verify::AnswerClass;
 use crate::llm::Endpoint;
 use crate::llm::replay::Stamp;
@@ -22,7 +23,7 @@ pub struct Answer {
     /// Whether `body` is an event stream.
     pub streamed: bool,
     /// Value of the peer's `Content-Type`.
-    pub content_type: String,
+    pub content_type: Arc<str>,
     /// The body, byte for byte.
     pub body: Bytes,
     /// Tokens of the prompt.
@@ -30,35 +31,7 @@ pub struct Answer {
     /// Tokens of the answer.
     pub output_tokens: u64,
     /// Model that answered.
-    pub model: String,
-}
-
-/// Where an answer belongs, for those who look for it later.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Origin {
-    /// Whom it may be given to: [`super::scope::partition`].
-    pub scope: String,
-    /// Tenant that asked, where keys are configured.
-    pub tenant: Option<String>,
-    /// Name of the route it was asked on.
-    pub route: String,
-    /// Model that was asked for; empty where none was named.
-    pub model: String,
-    /// Namespace that the client named; empty for none.
-    pub namespace: String,
-    /// Tags that the client gave it.
-    pub tags: Vec<(String, String)>,
-}
-
-impl Origin {
-    fn bytes(&self) -> usize {
-        let tenant = self.tenant.as_ref().map_or(0, String::capacity);
-        let named = [&self.scope, &self.route, &self.model, &self.namespace];
-        let tags = self.tags.iter().flat_map(|(name, value)| [name, value]);
-        let texts = named.into_iter().chain(tags).map(String::capacity);
-        let pairs = self.tags.capacity() * size_of::<(String, String)>();
-        tenant + pairs + texts.sum::<usize>()
-    }
+    pub model: Arc<str>,
 }
 
 /// An answer in the cache.
@@ -77,7 +50,7 @@ pub struct Entry {
     /// The answer.
     pub answer: Answer,
     /// Where it belongs.
-    pub origin: Origin,
+    pub origin: Arc<Origin>,
     /// What its answer says.
     pub class: AnswerClass,
     /// Where its id and its time stand, once it was given again; inside, `None` where that cannot be told.
@@ -91,7 +64,7 @@ impl Entry {
     pub fn new(
         identity: &Identity,
         answer: Answer,
-        origin: Origin,
+        origin: impl Into<Arc<Origin>>,
         ttl: Duration,
         now: Instant,
     ) -> Self {
@@ -103,7 +76,7 @@ impl Entry {
             exact: identity.exact,
             question: identity.question.clone(),
             answer: Answer { body, ..answer },
-            origin,
+            origin: origin.into(),
             class: AnswerClass::default(),
             stamp: OnceLock::new(),
         }
@@ -146,10 +119,7 @@ impl Entry {
     pub fn weight_bytes(&self) -> usize {
         let question = self.question.as_ref().map_or(0, String::capacity);
         let answer = &self.answer;
-        let text = question
-            + answer.content_type.capacity()
-            + answer.model.capacity()
-            + self.origin.bytes();
+        let text = question + answer.content_type.len() + answer.model.len() + self.origin.bytes();
         size_of::<Self>() + OVERHEAD + text + answer.body.len()
     }
 

@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::entry::Origin;
+use super::origin::Origin;
 
 /// Names that have an epoch of their own, at most. One more begins a new epoch for all, and the names begin anew.
 const MOST_NAMES: usize = 10_000;

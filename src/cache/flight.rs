@@ -68,9 +68,9 @@ pub struct Landing {
     /// Its tokens.
     pub usage: Option<Usage>,
     /// The model that answered.
-    pub model: Option<String>,
+    pub model: Option<Arc<str>>,
     /// Why it stopped.
-    pub finish_reason: Option<String>,
+    pub finish_reason: Option<Arc<str>>,
     /// When its first and its last token came.
     pub tokens: Option<(std::time::Instant, std::time::Instant)>,
 }

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use serde::Deserialize;
 
-use super::entry::{Entry, Origin};
+use super::entry::Entry;
 use super::epochs::{Epochs, Whose};
+use super::origin::Origin;
 use super::purge::{Barred, Near, Selector, Storing};
 use super::ratio::{HitRatio, Low};
 use super::store::NotDurable;

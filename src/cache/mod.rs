@@ -25,6 +25,7 @@ pub mod keep;
 pub mod key;
 pub mod manage;
 pub mod meaning;
+pub mod origin;
 pub mod purge;
 pub mod ratio;
 pub mod rerank;
@@ -42,11 +43,12 @@ use std::time::{Duration, Instant};
 pub use directives::Directives;
 pub use eligible::{Bounds, Eligible, Facts, Ineligible, eligible};
 pub use embed::{EmbedFailure, EmbedState, Embedder};
-pub use entry::{Answer, Entry, Origin};
+pub use entry::{Answer, Entry};
 pub use epochs::{Belongs, Epochs, Whose};
 pub use key::{BodyKey, Identity, KeyParts, Unkeyable};
 pub use manage::{Feedback, Found, Verdict};
 pub use meaning::{SemanticOutcome, Skip};
+pub use origin::Origin;
 pub use purge::{Near, Selector};
 pub use rerank::Reranker;
 pub use scope::Caller;
@@ -82,7 +84,7 @@ pub struct NewEntry<'a> {
     /// The answer.
     pub answer: Answer,
     /// Where it belongs.
-    pub origin: Origin,
+    pub origin: Arc<Origin>,
     /// When it was asked for: whatever was purged since stays away.
     pub asked: Instant,
     /// Its life, which the configured one bounds; `None` = that one.

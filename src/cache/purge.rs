@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use parking_lot::{RwLock, RwLockReadGuard};
 
-use super::entry::{Entry, Origin, number};
+use super::entry::{Entry, number};
+use super::origin::Origin;
 
 /// Purges that answers on their way are held against. Beyond it, whatever was asked before the oldest is not stored.
 const MOST_REMEMBERED: usize = 256;
@@ -251,8 +252,14 @@ mod tests {
     #[test]
     fn an_entry_without_a_tenant_is_no_tenants() {
         let now = Instant::now();
-        let mut entry = entry(1, now);
-        entry.origin.tenant = None;
+        let nobodys = Origin {
+            tenant: None,
+            ..origin()
+        };
+        let entry = Entry {
+            origin: nobodys.into(),
+            ..entry(1, now)
+        };
         let of = |tenant| Selector {
             tenant,
             ..Selector::default()

@@ -75,7 +75,7 @@ fn new<'a>(
         asked: Instant::now(),
         identity,
         answer: answer(body),
-        origin: Origin::default(),
+        origin: Arc::default(),
         ttl,
         vector,
     }

@@ -1,6 +1,6 @@
 //! Reads a whole JSON answer: what it cost, and whether it is one to remember.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -11,6 +11,7 @@ use super::finish::Finish;
 use super::skim::{self, Skim, once};
 use super::usage::{Reported, Usage};
 use super::wire::{Choice, Filled, ResponseObject, Text, read};
+use crate::util::names::shared;
 
 /// What a JSON answer says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,9 +21,9 @@ pub struct AnswerFacts {
     /// How it ended; of several choices the worst end. Embeddings have none.
     pub finish: Option<Finish>,
     /// The server's word for it.
-    pub finish_reason: Option<String>,
+    pub finish_reason: Option<Arc<str>>,
     /// The model that answered, by its own word.
-    pub model: Option<String>,
+    pub model: Option<Arc<str>>,
     /// It is a whole answer of its endpoint and every choice ended properly. For embeddings: it has a `data` array.
     pub complete: bool,
 }
@@ -78,8 +79,8 @@ impl AnswerFacts {
         Ok(Self {
             usage: usage.and_then(|usage| usage.usage(Dialect::OpenAi)),
             finish: worst.map(|(finish, _)| finish),
-            finish_reason: worst.map(|(_, reason)| reason.to_owned()),
-            model: model.map(str::to_owned),
+            finish_reason: worst.map(|(_, reason)| shared(reason)),
+            model: model.map(shared),
             complete: whole && worst.is_some_and(|(finish, _)| finish.is_proper()),
         })
     }
@@ -89,7 +90,7 @@ impl AnswerFacts {
         Self {
             usage: usage(Endpoint::Responses, answer.usage),
             finish,
-            finish_reason: reason.map(str::to_owned),
+            finish_reason: reason.map(shared),
             model: owned(answer.model.as_ref()),
             complete: !answer.error.0
                 && answer.output.is_some()
@@ -124,7 +125,7 @@ impl AnswerFacts {
         Self {
             usage: usage(endpoint, answer.usage),
             finish: worst.map(|(finish, _)| finish),
-            finish_reason: worst.map(|(_, reason)| reason.to_owned()),
+            finish_reason: worst.map(|(_, reason)| shared(reason)),
             model: owned(answer.model.as_ref()),
             complete: whole && proper && !answer.error.0,
         }
@@ -181,9 +182,9 @@ fn usage(endpoint: Endpoint, raw: Option<&RawValue>) -> Option<Usage> {
     Reported::parse(raw?)?.usage(endpoint.dialect())
 }
 
-fn owned(text: Option<&Text<'_>>) -> Option<String> {
-    text.map(|text| Cow::clone(&text.0).into_owned())
-        .filter(|text| !text.is_empty())
+fn owned(text: Option<&Text<'_>>) -> Option<Arc<str>> {
+    text.filter(|text| !text.0.is_empty())
+        .map(|text| shared(&text.0))
 }
 
 fn is_array(raw: Option<&RawValue>) -> bool {

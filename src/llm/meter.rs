@@ -8,6 +8,8 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use super::endpoint::Endpoint;
 use super::finish::Finish;
 use super::sse::{MAX_EVENT_BYTES, SseSplitter};
@@ -77,13 +79,13 @@ impl StreamMeter {
 
     /// The server's word for [`Self::finish`]. The Responses API has none; there it is `stop`, `tool_calls`, the reason
     /// for being incomplete, or the status.
-    pub fn finish_reason(&self) -> Option<&str> {
-        self.state.reason.as_deref()
+    pub fn finish_reason(&self) -> Option<&Arc<str>> {
+        self.state.reason.as_ref()
     }
 
     /// The model that answers, by its own word.
-    pub fn model(&self) -> Option<&str> {
-        self.state.model.as_deref()
+    pub fn model(&self) -> Option<&Arc<str>> {
+        self.state.model.as_ref()
     }
 
     /// The answer is whole: its terminal event came, every choice ended properly, all of it could be read, and no error

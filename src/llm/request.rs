@@ -9,18 +9,20 @@ mod text;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::document::{Document, Kind, Node, Number};
 use super::endpoint::Endpoint;
+use crate::util::names::shared;
 use text::Reader;
 
 /// A request, as far as admission, routing, balancing and caching care.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RequestView {
     /// The model asked for. Self-hosted servers with one model let it be left out.
-    pub model: Option<String>,
+    pub model: Option<Arc<str>>,
     /// Whether the answer is to be streamed.
     pub stream: bool,
     /// Whether the client asked for the usage chunk of chat and completion streams.
@@ -140,7 +142,7 @@ impl RequestView {
             read.field(name, value);
         }
         Ok(Self {
-            model: found.model.map(str::to_owned),
+            model: found.model.map(shared),
             stream: found.stream,
             include_usage: found.include_usage
                 && matches!(endpoint, Endpoint::ChatCompletions | Endpoint::Completions),

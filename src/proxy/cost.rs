@@ -32,7 +32,10 @@ pub(super) fn tell(ctx: &mut Ctx, tee: &Tee) {
     let Some(usage) = tee.usage().filter(|_| tee.is_complete()) else {
         return;
     };
-    let models = [ctx.record.model.as_deref(), tee.model()];
+    let models = [
+        ctx.record.model.as_deref(),
+        tee.model().map(|model| &**model),
+    ];
     if let Some(usd) = cost(ctx, models, usage) {
         ctx.own.print(RESPONSE_COST, format_args!("{}", Short(usd)));
     }

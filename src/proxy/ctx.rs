@@ -51,8 +51,8 @@ pub(super) struct Ctx {
 /// What the log line and the counters need.
 #[derive(Debug, Default)]
 pub(super) struct Record {
-    pub(super) model: Option<String>,
-    pub(super) response_model: Option<String>,
+    pub(super) model: Option<Arc<str>>,
+    pub(super) response_model: Option<Arc<str>>,
     pub(super) stream: bool,
     pub(super) error_type: &'static str,
     pub(super) upstream: Option<Arc<str>>,
@@ -60,7 +60,7 @@ pub(super) struct Record {
     pub(super) usage: Option<Usage>,
     /// Tokens that a cache saved, where they are not those of the whole answer.
     pub(super) saved: Option<Usage>,
-    pub(super) finish_reason: Option<String>,
+    pub(super) finish_reason: Option<Arc<str>>,
     pub(super) cache_status: Option<&'static str>,
     pub(super) cache_id: Option<String>,
     pub(super) cache_similarity: Option<f32>,

@@ -64,7 +64,7 @@ impl Proxy {
         };
         let view = read.as_ref().map(|read| &read.view);
         let model = view.and_then(|view| view.model.as_deref());
-        ctx.record.model = model.map(str::to_owned);
+        ctx.record.model = view.and_then(|view| view.model.clone());
         ctx.record.stream = view.is_some_and(|view| view.stream);
         let (route, pool) = match find_route(session, ctx, model)? {
             Way::Peer(route, pool) => (route, pool),
@@ -76,7 +76,7 @@ impl Proxy {
 
         let text_bytes = view.map_or(body.len() as u64, |view| view.prompt_text_bytes);
         let non_ascii_bytes = view.map_or(0, |view| view.non_ascii_bytes);
-        let model = model.unwrap_or_default().to_owned();
+        let model = ctx.record.model.clone().unwrap_or_default();
         let estimator = pool.balance.estimator();
         let prompt_tokens = estimator.prompt_tokens(&model, text_bytes, non_ascii_bytes);
         let output_tokens = match endpoint {
@@ -281,8 +281,8 @@ pub(super) fn settle_unanswered(ctx: &Ctx, reservation: Option<Held>, stop: &Sto
 pub(super) fn note(ctx: &mut Ctx, tee: &Tee, pool: &Pool, relayed: bool) {
     if !tee.is_away() {
         ctx.record.usage = tee.usage();
-        ctx.record.response_model = tee.model().map(str::to_owned);
-        ctx.record.finish_reason = tee.finish_reason().map(str::to_owned);
+        ctx.record.response_model = tee.model().cloned();
+        ctx.record.finish_reason = tee.finish_reason().cloned();
         ctx.record.tokens = tee.token_times();
     }
     if relayed && ctx.record.error_type.is_empty() {

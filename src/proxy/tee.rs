@@ -53,7 +53,7 @@ enum Kind {
 #[derive(Clone)]
 pub(super) struct Learn {
     pub(super) pool: Arc<Pool>,
-    pub(super) model: String,
+    pub(super) model: Arc<str>,
     pub(super) text_bytes: u64,
     pub(super) non_ascii_bytes: u64,
     /// The prompt is nothing but text.
@@ -244,8 +244,8 @@ impl Tee {
             };
             let landing = Landing {
                 usage,
-                model: self.model().map(str::to_owned),
-                finish_reason: self.finish_reason().map(str::to_owned),
+                model: self.model().cloned(),
+                finish_reason: self.finish_reason().cloned(),
                 tokens: self.token_times(),
             };
             match (complete, success) {
@@ -322,19 +322,19 @@ impl Tee {
     }
 
     /// The model that answered.
-    pub(super) fn model(&self) -> Option<&str> {
+    pub(super) fn model(&self) -> Option<&Arc<str>> {
         match &self.kind {
             Kind::Stream(meter) => meter.model(),
-            Kind::Json { facts, .. } => facts.as_ref()?.model.as_deref(),
+            Kind::Json { facts, .. } => facts.as_ref()?.model.as_ref(),
             _ => None,
         }
     }
 
     /// Why the model stopped.
-    pub(super) fn finish_reason(&self) -> Option<&str> {
+    pub(super) fn finish_reason(&self) -> Option<&Arc<str>> {
         match &self.kind {
             Kind::Stream(meter) => meter.finish_reason(),
-            Kind::Json { facts, .. } => facts.as_ref()?.finish_reason.as_deref(),
+            Kind::Json { facts, .. } => facts.as_ref()?.finish_reason.as_ref(),
             _ => None,
         }
     }

@@ -9,6 +9,7 @@ pub mod hash;
 pub mod headers;
 pub mod hex;
 pub mod json_text;
+pub mod names;
 pub mod ranges;
 pub mod stack_vec;
 pub mod traceparent;

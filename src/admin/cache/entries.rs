@@ -23,7 +23,7 @@ pub(super) fn brief(entry: &Entry, now: Instant) -> Value {
         "tenant": origin.tenant,
         "route": origin.route,
         "model": origin.model,
-        "answered_by": answer.model,
+        "answered_by": *answer.model,
         "namespace": origin.namespace,
         "tags": origin.tags.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
         "endpoint": answer.endpoint,
@@ -59,7 +59,7 @@ pub(super) fn show(cache: &Cache, id: &str, call: &Call<'_>) -> Result<Answer, R
     if content {
         audit(call, &format!("content of cache entry {id} shown"));
         shown["question"] = json!(entry.question);
-        shown["content_type"] = json!(entry.answer.content_type);
+        shown["content_type"] = json!(*entry.answer.content_type);
         shown["body"] = json!(String::from_utf8_lossy(&entry.answer.body));
     }
     Ok(Answer::ok(&shown))

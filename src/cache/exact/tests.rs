@@ -1,6 +1,7 @@
+use super::super::entry::Answer;
 use super::super::entry::tests::{answer, identity};
-use super::super::entry::{Answer, Origin};
 use super::super::key::Identity;
+use super::super::origin::Origin;
 use super::*;
 
 const HOUR: Duration = Duration::from_secs(3600);

@@ -8,15 +8,17 @@
 //! another kind, is as damaged as one with a flipped bit. An entry's payload begins with its id; then come fields, each a
 //! tag, a length and its bytes. A reader passes over tags that it does not know, so fields can be added without a new version.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::clock::Clock;
 use super::names;
-use crate::cache::entry::{Answer, Entry, Origin};
+use crate::cache::entry::{Answer, Entry};
+use crate::cache::origin::Origin;
 use crate::cache::verify::AnswerClass;
+use crate::util::names::shared;
 
 const VERSION: u8 = 1;
 const CHECK: usize = 16;
@@ -144,11 +146,11 @@ pub(super) fn to_entry(
     let mut answer = Answer {
         endpoint: "",
         streamed: false,
-        content_type: String::new(),
+        content_type: Arc::default(),
         body: Bytes::new(),
         input_tokens: 0,
         output_tokens: 0,
-        model: String::new(),
+        model: Arc::default(),
     };
     let mut origin = Origin::default();
     for field in fields(payload.get(ID..).ok_or(Unreadable::Damaged)?) {
@@ -159,11 +161,11 @@ pub(super) fn to_entry(
             tag::QUESTION => question = Some(text(bytes)?),
             tag::ENDPOINT => endpoint = names::known(&text(bytes)?),
             tag::STREAMED => answer.streamed = bytes == [1],
-            tag::CONTENT_TYPE => answer.content_type = text(bytes)?,
+            tag::CONTENT_TYPE => answer.content_type = name(bytes)?,
             tag::BODY => body = Some(Bytes::copy_from_slice(bytes)),
             tag::INPUT_TOKENS => answer.input_tokens = number_of(bytes)?,
             tag::OUTPUT_TOKENS => answer.output_tokens = number_of(bytes)?,
-            tag::MODEL => answer.model = text(bytes)?,
+            tag::MODEL => answer.model = name(bytes)?,
             tag::SCOPE => origin.scope = text(bytes)?,
             tag::TENANT => origin.tenant = Some(text(bytes)?),
             tag::ROUTE => origin.route = text(bytes)?,
@@ -184,7 +186,7 @@ pub(super) fn to_entry(
         exact: *key,
         question,
         answer,
-        origin,
+        origin: origin.shared(),
         class: AnswerClass::default(),
         stamp: OnceLock::new(),
     })
@@ -304,6 +306,11 @@ fn duration(bytes: &[u8]) -> Result<Duration, Unreadable> {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn name(bytes: &[u8]) -> Result<Arc<str>, Unreadable> {
+    let name = std::str::from_utf8(bytes).map_err(|_| Unreadable::Damaged)?;
+    Ok(shared(name))
 }
 
 fn text(bytes: &[u8]) -> Result<String, Unreadable> {

@@ -1,9 +1,9 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::cache::entry::Origin;
 use crate::cache::entry::tests::{answer, identity};
 use crate::cache::exact::Exact;
+use crate::cache::origin::Origin;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const PATIENCE: Duration = Duration::from_secs(60);

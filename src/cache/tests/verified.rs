@@ -65,8 +65,11 @@ async fn live(cache: &Cache, scope: &str, questions: usize, seed: u64, lies: boo
             continue;
         }
         let mut new = new(&asked, &answer, None, Some(vector));
-        new.origin.scope = scope.to_owned();
-        new.origin.route = "route".to_owned();
+        new.origin = Arc::new(Origin {
+            scope: scope.to_owned(),
+            route: "route".to_owned(),
+            ..Origin::default()
+        });
         let Stored::Yes(fresh) = cache.put(new, now) else {
             panic!("not stored")
         };

@@ -99,8 +99,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::cache::entry::Origin;
     use crate::cache::entry::tests::{answer, identity};
+    use crate::cache::origin::Origin;
 
     fn entry(question: Option<&str>, text: &str) -> Entry {
         let said = json!({ "choices": [{ "message": { "content": text } }] });

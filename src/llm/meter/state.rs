@@ -1,5 +1,7 @@
 //! What a meter knows of the answer so far.
 
+use std::sync::Arc;
+
 use super::super::endpoint::Endpoint;
 use super::super::finish::Finish;
 use super::super::sse::SseEvent;
@@ -7,6 +9,7 @@ use super::super::usage::{Reported, Usage};
 use super::super::wire::{Chunk, MessageEvent, ResponseEvent, ResponseObject, read};
 use super::Progress;
 use super::alike::Alike;
+use crate::util::names::shared;
 
 /// Choices whose ends are followed; an answer with more is never called complete.
 const MAX_CHOICES: usize = 4096;
@@ -27,8 +30,8 @@ pub(super) struct State {
     has_content: bool,
     choices: Vec<ChoiceState>,
     pub(super) finish: Option<Finish>,
-    pub(super) reason: Option<String>,
-    pub(super) model: Option<String>,
+    pub(super) reason: Option<Arc<str>>,
+    pub(super) model: Option<Arc<str>>,
     pub(super) ended: bool,
     pub(super) failed: bool,
     /// Events that are not what this endpoint sends.
@@ -266,14 +269,14 @@ impl State {
 
     fn see_model(&mut self, model: &str) {
         if self.model.is_none() && !model.is_empty() && model.len() <= MAX_NAME {
-            self.model = Some(model.to_owned());
+            self.model = Some(shared(model));
         }
     }
 
     fn see_finish(&mut self, finish: Finish, reason: &str) {
         if self.finish.is_none_or(|worst| finish > worst) {
             self.finish = Some(finish);
-            self.reason = (reason.len() <= MAX_NAME).then(|| reason.to_owned());
+            self.reason = (reason.len() <= MAX_NAME).then(|| shared(reason));
         }
     }
 

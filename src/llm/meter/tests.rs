@@ -51,7 +51,11 @@ fn content_counts_one_token_an_event_until_usage_is_reported() {
         })
     );
     assert_eq!(
-        (meter.model(), meter.finish_reason(), meter.complete()),
+        (
+            meter.model().map(|model| &**model),
+            meter.finish_reason().map(|reason| &**reason),
+            meter.complete()
+        ),
         (Some("m"), Some("stop"), true)
     );
 }
@@ -260,7 +264,7 @@ proptest! {
                 let event = format!("data: {}\n\n", similar(text, *number, *kind));
                 prop_assert_eq!(quick.push(event.as_bytes()), thorough.push(event.as_bytes()), "{}", event);
                 let facts = |meter: &StreamMeter| (
-                    meter.usage(), meter.finish(), meter.model().map(str::to_owned), meter.failed(), meter.state.unread(),
+                    meter.usage(), meter.finish(), meter.model().cloned(), meter.failed(), meter.state.unread(),
                 );
                 prop_assert_eq!(facts(&quick), facts(&thorough), "{}", event);
             }
@@ -278,7 +282,7 @@ fn an_event_that_only_looks_alike_is_read_in_full() {
     // Another field hides in what would be the text, and ends the answer.
     let sly = alike(r#"x"},"finish_reason":"length","message":{"content":""#);
     meter.push(events(&[&sly]).as_bytes());
-    assert_eq!(meter.finish_reason(), Some("length"));
+    assert_eq!(meter.finish_reason(), Some(&"length".into()));
     // Not JSON: a line feed, a bad escape, half a character.
     for broken in ["\u{1}", "\\x", "\\"] {
         let before = meter.state.unread();

@@ -249,7 +249,7 @@ fn every_recorded_request_is_understood() {
 fn every_recorded_stream_is_metered_to_its_end_however_it_is_cut() {
     check(streams(), 1, |recording| {
         let facts = |meter: &StreamMeter| {
-            let model = meter.model().map(str::to_owned);
+            let model = meter.model().cloned();
             (
                 meter.usage(),
                 meter.output_tokens(),
@@ -298,7 +298,7 @@ fn every_whole_stream_becomes_the_answer_it_spells_and_back() {
             &facts.usage,
             &Some(meter.usage().unwrap_or(fallback)),
         )?;
-        same("model", &facts.model.as_deref(), &meter.model())?;
+        same("model", &facts.model.as_ref(), &meter.model())?;
         let spelt = text_of_answer(endpoint, &parsed(&json));
         if recording.name != SHORTENED {
             same("text", &spelt, &text_of_stream(endpoint, &recording.answer))?;
@@ -337,7 +337,7 @@ fn every_whole_answer_becomes_a_stream_that_spells_it() {
         same(
             "finish",
             &(meter.finish(), meter.model()),
-            &(facts.finish, facts.model.as_deref()),
+            &(facts.finish, facts.model.as_ref()),
         )?;
         let original = parsed(&recording.answer);
         same(

@@ -12,12 +12,13 @@ use crate::llm::{Endpoint, Finish};
 use crate::metrics::events;
 use crate::proxy::judge::Bench;
 use crate::util::collected::Collected;
+use crate::util::names::shared;
 
 /// An answer on its way into a cache.
 pub(in crate::proxy) struct Fill {
     pub(super) cache: Arc<Cache>,
     pub(super) identity: Identity,
-    origin: Origin,
+    origin: Arc<Origin>,
     asked: Instant,
     vector: Option<Arc<[f32]>>,
     pub(super) endpoint: Endpoint,
@@ -58,7 +59,7 @@ impl Fill {
     pub(super) fn new(
         cache: Arc<Cache>,
         identity: Identity,
-        origin: Origin,
+        origin: Arc<Origin>,
         vector: Option<Arc<[f32]>>,
         endpoint: Endpoint,
         wanted: Wanted,
@@ -124,7 +125,7 @@ impl Fill {
             return;
         }
         self.streamed = content_type.starts_with("text/event-stream");
-        self.content_type = content_type.into();
+        self.content_type = shared(content_type);
         self.body = match &self.flight {
             Flying::Lead(lead) => {
                 lead.begin(Begun {
@@ -228,7 +229,7 @@ impl Fill {
         let answer = Answer {
             endpoint: self.endpoint.name(),
             streamed: self.streamed,
-            content_type: self.content_type.as_ref().to_owned(),
+            content_type: self.content_type,
             body,
             input_tokens: usage.input_tokens,
             output_tokens: usage.output_tokens,

@@ -1,5 +1,7 @@
 //! Replaying a stored answer as the client asked.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::{Looked, status};
@@ -83,7 +85,7 @@ pub(super) async fn hit(
         }
     };
     let content_type = match (stored.streamed == view.stream, view.stream) {
-        (true, _) => stored.content_type.as_str(),
+        (true, _) => &*stored.content_type,
         (false, true) => "text/event-stream",
         (false, false) => "application/json",
     };
@@ -99,7 +101,7 @@ pub(super) async fn hit(
     let id = entry.id();
     ctx.record.cache_similarity = similarity;
     ctx.record.usage = Some(usage);
-    ctx.record.response_model = Some(stored.model.clone());
+    ctx.record.response_model = Some(Arc::clone(&stored.model));
     ctx.own.set("x-cache-key", &id);
     ctx.record.cache_id = Some(id);
     if let Some(similarity) = similarity {

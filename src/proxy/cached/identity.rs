@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use http::HeaderName;
 use http::header::HOST;
 
-use super::Asked;
-use crate::cache::{Belongs, Cache, Caller, Directives, Identity, KeyParts, Unkeyable, scope};
+use super::{Asked, belongs};
+use crate::cache::{Cache, Caller, Directives, Identity, KeyParts, Unkeyable, scope};
 use crate::front::Session;
 use crate::proxy::ctx::Ctx;
 use crate::proxy::edge;
@@ -34,12 +34,7 @@ pub(super) fn identify(
         None => credential(session.head()),
     };
     let scope = scope::partition(cache.config().scope, &caller(ctx, &credential));
-    let epochs = cache.epochs().mark(&Belongs {
-        scope: &scope,
-        tenant: ctx.client.as_ref().map(|client| client.tenant.as_str()),
-        route: &asked.route.name,
-        model: asked.view.model.as_deref().unwrap_or_default(),
-    });
+    let epochs = cache.epochs().mark(&belongs(ctx, asked, &scope));
     let parts = KeyParts {
         partition: &[
             &scope,

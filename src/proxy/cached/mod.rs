@@ -16,8 +16,8 @@ use super::read::Read;
 use super::stop::Stop;
 use crate::cache::guard::Difference;
 use crate::cache::{
-    Bounds, Cache, Directives, Eligible, Entry, Facts, Identity, Origin, SemanticOutcome, eligible,
-    ttl,
+    Belongs, Bounds, Cache, Directives, Eligible, Entry, Facts, Identity, Origin, SemanticOutcome,
+    eligible, ttl,
 };
 use crate::config::model::SingleFlight;
 use crate::front::Session;
@@ -136,7 +136,7 @@ pub(super) async fn look_up(
                 let (Looked::Answered, Some(check), true) = (&looked, check, kept) else {
                     return Ok(looked);
                 };
-                let origin = origin(ctx, &asked, &directives, scope);
+                let origin = origin(ctx, &asked, &directives, &scope);
                 let ttl = shorter(life, shorter(directives.ttl, route.cache_ttl));
                 let fill = Fill::new(
                     cache,
@@ -191,7 +191,7 @@ pub(super) async fn look_up(
         events::cache_write_skipped("ttl_rule");
         return Ok(Looked::Miss(None));
     }
-    let origin = origin(ctx, &asked, &directives, scope);
+    let origin = origin(ctx, &asked, &directives, &scope);
     let ttl = shorter(life, shorter(directives.ttl, route.cache_ttl));
     let mut fill = Fill::new(
         Arc::clone(&cache),
@@ -262,7 +262,7 @@ pub(super) fn identify_frame(
     route: &Route,
     cache: &Cache,
     directives: &Directives,
-) -> Option<(Identity, Origin)> {
+) -> Option<(Identity, Arc<Origin>)> {
     let asked = Asked {
         endpoint: Endpoint::Embeddings,
         view: &frame.view,
@@ -270,7 +270,7 @@ pub(super) fn identify_frame(
         route,
     };
     let known = identify(session, ctx, &asked, cache, directives, None).ok()?;
-    let origin = origin(ctx, &asked, directives, known.scope);
+    let origin = origin(ctx, &asked, directives, &known.scope);
     Some((known.identity, origin))
 }
 
@@ -278,7 +278,7 @@ pub(super) fn identify_frame(
 pub(super) fn share(
     cache: Arc<Cache>,
     identity: Identity,
-    origin: Origin,
+    origin: Arc<Origin>,
     endpoint: Endpoint,
     view: &RequestView,
     now: Instant,
@@ -298,14 +298,18 @@ pub(super) fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Durati
     a.into_iter().chain(b).min()
 }
 
-fn origin(ctx: &Ctx, asked: &Asked<'_>, directives: &Directives, scope: String) -> Origin {
-    Origin {
+fn origin(ctx: &Ctx, asked: &Asked<'_>, directives: &Directives, scope: &str) -> Arc<Origin> {
+    let namespace = directives.namespace.as_deref().unwrap_or_default();
+    Origin::of(belongs(ctx, asked, scope), namespace, &directives.tags)
+}
+
+/// What a request belongs to, whose answer may be given to `scope`.
+fn belongs<'a>(ctx: &'a Ctx, asked: &'a Asked<'_>, scope: &'a str) -> Belongs<'a> {
+    Belongs {
         scope,
-        tenant: ctx.client.as_ref().map(|client| client.tenant.to_string()),
-        route: asked.route.name.clone(),
-        model: asked.view.model.as_deref().unwrap_or_default().to_owned(),
-        namespace: directives.namespace.clone().unwrap_or_default(),
-        tags: directives.tags.clone(),
+        tenant: ctx.client.as_ref().map(|client| client.tenant.as_str()),
+        route: &asked.route.name,
+        model: asked.view.model.as_deref().unwrap_or_default(),
     }
 }
 

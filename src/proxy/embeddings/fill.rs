@@ -11,6 +11,7 @@ use crate::llm::Endpoint;
 use crate::llm::embeddings::{Inputs, Vectors, shares};
 use crate::metrics::events;
 use crate::util::collected::Collected;
+use crate::util::names::shared;
 
 /// Largest answer that is kept for being taken apart, in bytes: 2,048 vectors of 1,024 components fit.
 pub(super) const MOST_ANSWER: usize = 32 << 20;
@@ -25,7 +26,7 @@ pub(in crate::proxy) struct Fill {
 #[derive(Clone)]
 pub(super) struct Keep {
     cache: Arc<Cache>,
-    origin: Origin,
+    origin: Arc<Origin>,
     ttl: Option<Duration>,
     /// When a peer was asked.
     since: Instant,
@@ -38,7 +39,7 @@ pub(super) struct Keep {
 impl Fill {
     pub(super) fn new(
         cache: Arc<Cache>,
-        origin: Origin,
+        origin: Arc<Origin>,
         ttl: Option<Duration>,
         found: &Found,
         inputs: &Inputs,
@@ -109,16 +110,16 @@ impl Keep {
             let answer = Answer {
                 endpoint: Endpoint::Embeddings.name(),
                 streamed: false,
-                content_type: "application/json".to_owned(),
+                content_type: shared("application/json"),
                 body: item.clone(),
                 input_tokens,
                 output_tokens: 0,
-                model: vectors.model.clone(),
+                model: shared(&vectors.model),
             };
             let new = NewEntry {
                 identity,
                 answer,
-                origin: self.origin.clone(),
+                origin: Arc::clone(&self.origin),
                 asked: self.since,
                 ttl: self.ttl,
                 vector: None,

@@ -212,8 +212,9 @@ impl Found {
 
 async fn hit(session: &mut Session, ctx: &mut Ctx, known: &[Arc<Entry>]) -> Result<Looked, Stop> {
     let now = Instant::now();
-    let model = known.first().map_or("", |entry| &entry.answer.model);
-    let body = whole(model, known.iter().map(|entry| &*entry.answer.body));
+    let model = known.first().map(|entry| Arc::clone(&entry.answer.model));
+    let model = model.unwrap_or_default();
+    let body = whole(&model, known.iter().map(|entry| &*entry.answer.body));
     cached::status(ctx, "HIT");
     if let [only] = known {
         let id = only.id();
@@ -224,7 +225,7 @@ async fn hit(session: &mut Session, ctx: &mut Ctx, known: &[Arc<Entry>]) -> Resu
     ctx.own
         .number("age", oldest.unwrap_or(Duration::ZERO).as_secs());
     ctx.record.usage = Some(Usage::default());
-    ctx.record.response_model = Some(model.to_owned());
+    ctx.record.response_model = Some(model);
     ctx.record.saved = Some(Usage {
         input_tokens: known.iter().map(|entry| entry.answer.input_tokens).sum(),
         ..Usage::default()

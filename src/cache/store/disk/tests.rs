@@ -1,6 +1,7 @@
 use super::*;
+use crate::cache::entry::Answer;
 use crate::cache::entry::tests::{answer, identity};
-use crate::cache::entry::{Answer, Origin};
+use crate::cache::origin::Origin;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
