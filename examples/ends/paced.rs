@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
 use tokio::net::TcpStream;
@@ -85,7 +85,10 @@ fn hand_out(rate: f64, seconds: f64, same: bool, give: &mpsc::UnboundedSender<Du
     let began = Instant::now();
     let mut random = fastrand::Rng::with_seed(1);
     let mut planned = 0.0;
-    for number in 0.. {
+    // What an earlier run asked may still be in a cache.
+    let first = SystemTime::now().duration_since(UNIX_EPOCH);
+    let first = first.map_or(0, |since| usize::try_from(since.as_micros()).unwrap_or(0));
+    for number in first.. {
         planned -= (1.0 - random.f64()).ln() / rate;
         if planned > seconds {
             return;
