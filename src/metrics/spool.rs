@@ -1,4 +1,4 @@
-//! Lines on their way to a file: handed over in memory, written by a thread of its own, so that a slow, full or
+//! Lines on their way to a file: handed over in memory as text, written by a thread of its own, so that a slow, full or
 //! hanging disk delays nobody and costs a bounded number of bytes.
 
 use std::fs::{File, OpenOptions};
@@ -12,19 +12,13 @@ use parking_lot::{Condvar, Mutex};
 
 /// Bytes that may wait for the disk; what comes beyond is refused.
 pub(super) const MOST_WAITING: usize = 8 * 1024 * 1024;
-/// Longest time a line waits. A wake-up for each line would cost more than the line, and lines of a longer time, made all
-/// at once, would keep requests from a core.
+/// Longest time a line waits. A wake-up for each line would cost more than the line.
 const WRITE_EVERY: Duration = Duration::from_millis(10);
 /// Bytes of buffer kept between batches.
 const LASTING: usize = 256 * 1024;
-/// Bytes of text that are made before they are written.
-const CHUNK: usize = 64 * 1024;
 
-/// How waiting bytes become lines, and who hears of trouble.
-pub(super) trait Lines: Send + 'static {
-    /// Takes one record off the front of `waiting` and appends its text to `text`.
-    fn render(&mut self, waiting: &mut &[u8], text: &mut Vec<u8>);
-
+/// Who hears of trouble.
+pub(super) trait Listener: Send + 'static {
     /// So many lines were not written.
     fn lost(&mut self, lines: u64);
 
@@ -32,7 +26,7 @@ pub(super) trait Lines: Send + 'static {
     fn complain(&mut self, what: &str);
 }
 
-/// Hands records to a thread that writes them; the thread ends with this handle, when all is written.
+/// Hands lines to a thread that writes them; the thread ends with this handle, when all is written.
 #[derive(Debug)]
 pub(super) struct Spool {
     shared: Arc<Shared>,
@@ -64,12 +58,12 @@ impl Spool {
     pub(super) fn start(
         name: &str,
         out: impl Write + Send + 'static,
-        lines: impl Lines,
+        listener: impl Listener,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let mut sink = Sink {
             out: Box::new(out),
-            lines,
+            listener,
             torn: false,
             failed: false,
         };
@@ -80,19 +74,14 @@ impl Spool {
         Ok(Self { shared })
     }
 
-    /// Lets `put` append one record; `false` when there is no room. Never waits for the disk.
-    pub(super) fn push(&self, put: impl FnOnce(&mut Vec<u8>)) -> bool {
+    /// Takes a line, its end included; `false` when there is no room. Never waits for the disk.
+    pub(super) fn push(&self, line: &[u8]) -> bool {
         let mut state = self.shared.state.lock();
-        let before = state.waiting.len();
-        if before > MOST_WAITING {
+        if state.waiting.len() + line.len() > MOST_WAITING {
             return false;
         }
-        put(&mut state.waiting);
-        if state.waiting.len() > MOST_WAITING {
-            state.waiting.truncate(before);
-            return false;
-        }
-        state.taken += (state.waiting.len() - before) as u64;
+        state.waiting.extend_from_slice(line);
+        state.taken += line.len() as u64;
         if std::mem::take(&mut state.idle) {
             self.shared.wake.notify_one();
         }
@@ -131,7 +120,7 @@ impl Drop for Spool {
 }
 
 impl Shared {
-    fn write_out<L: Lines>(&self, sink: &mut Sink<L>) {
+    fn write_out<L: Listener>(&self, sink: &mut Sink<L>) {
         let mut batch = Vec::new();
         loop {
             let (next, closed) = {
@@ -151,12 +140,12 @@ impl Shared {
             };
             let mut done = 0;
             for (at, file) in next {
-                sink.write_all(&batch[done..at]);
+                sink.write(&batch[done..at]);
                 done = at;
                 sink.out = Box::new(file);
                 sink.torn = false;
             }
-            sink.write_all(&batch[done..]);
+            sink.write(&batch[done..]);
             self.state.lock().done += batch.len() as u64;
             self.written.notify_all();
             batch.clear();
@@ -171,26 +160,14 @@ impl Shared {
 /// Where the text goes.
 struct Sink<L> {
     out: Box<dyn Write + Send>,
-    lines: L,
+    listener: L,
     /// A line was cut: the next one must not continue it.
     torn: bool,
     /// The last write failed, and that was said.
     failed: bool,
 }
 
-impl<L: Lines> Sink<L> {
-    fn write_all(&mut self, batch: &[u8]) {
-        let mut waiting = batch;
-        let mut text = Vec::with_capacity(CHUNK.min(4 * batch.len()));
-        while !waiting.is_empty() {
-            self.lines.render(&mut waiting, &mut text);
-            if text.len() >= CHUNK || waiting.is_empty() {
-                self.write(&text);
-                text.clear();
-            }
-        }
-    }
-
+impl<L: Listener> Sink<L> {
     fn write(&mut self, text: &[u8]) {
         let mut done = 0;
         let result = loop {
@@ -213,13 +190,15 @@ impl<L: Lines> Sink<L> {
             Err(error) => {
                 self.torn |= done > 0 && text[done - 1] != b'\n';
                 let lost = text[done..].iter().filter(|byte| **byte == b'\n').count();
-                self.lines.lost(lost as u64);
+                self.listener.lost(lost as u64);
                 if !std::mem::replace(&mut self.failed, true) {
-                    self.lines
+                    self.listener
                         .complain(&format!("{error}; lines are lost until it can be written"));
                 }
             }
-            Ok(()) if std::mem::take(&mut self.failed) => self.lines.complain("is written again"),
+            Ok(()) if std::mem::take(&mut self.failed) => {
+                self.listener.complain("is written again")
+            }
             Ok(()) => {}
         }
     }

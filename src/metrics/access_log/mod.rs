@@ -1,28 +1,29 @@
 //! The access log: one line per request, as JSON or in nginx's `combined` format.
 //!
-//! A request only packs its figures into a shared buffer (`record`); a thread of its own makes the text (`json`,
-//! `combined`) and writes it. No key and no prompt is ever in it, and secrets in a query are blanked (`redact`).
+//! A line is made (`json`, `combined`) when its answer is with the client, and written by a thread of its own: to pack its
+//! figures for that thread, and to unpack them there, takes longer than the text. No key and no prompt is ever in it, and secrets in a query are blanked (`redact`).
 
 mod combined;
 mod json;
-mod record;
 mod redact;
 mod stamp;
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::Version;
 
 use super::events;
-use super::spool::{self, Lines, Spool};
+use super::spool::{self, Listener, Spool};
+use stamp::Stamps;
 
 /// How a line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -111,7 +112,43 @@ pub struct Line<'a> {
 
 impl Default for Line<'_> {
     fn default() -> Self {
-        record::EMPTY
+        Self {
+            arrived: UNIX_EPOCH,
+            request_id: "",
+            client: None,
+            method: "",
+            target: "",
+            version: Version::HTTP_11,
+            referer: None,
+            user_agent: None,
+            status: 0,
+            error_type: "",
+            key: None,
+            tenant: None,
+            priority: None,
+            route: None,
+            upstream: None,
+            attempts: 0,
+            model: None,
+            response_model: None,
+            input_tokens: None,
+            output_tokens: None,
+            cached_input_tokens: None,
+            finish_reason: None,
+            stream: false,
+            cache_status: None,
+            cache_id: None,
+            cache_similarity: None,
+            limit_bound: None,
+            ttft_ms: None,
+            tpot_ms: None,
+            queue_ms: None,
+            overhead_us: 0,
+            duration_ms: 0.0,
+            request_bytes: 0,
+            response_bytes: 0,
+            client_aborted: false,
+        }
     }
 }
 
@@ -156,7 +193,7 @@ impl AccessLog {
     }
 
     fn to(out: impl io::Write + Send + 'static, format: Format) -> io::Result<Self> {
-        let spool = Spool::start("access-log", out, Writing::default())?;
+        let spool = Spool::start("access-log", out, Trouble)?;
         Ok(Self {
             spool: Some(Arc::new(spool)),
             path: None,
@@ -196,7 +233,17 @@ impl AccessLog {
     /// Hands a line to the writer; never waits for the disk.
     pub fn write(&self, line: &Line<'_>) {
         let Some(spool) = &self.spool else { return };
-        if !spool.push(|waiting| record::pack(line, self.format, waiting)) {
+        let taken = DESK.with_borrow_mut(|Desk { stamps, text }| {
+            match self.format {
+                Format::Json => json::render(line, stamps, text),
+                Format::Combined => combined::render(line, stamps, text),
+            }
+            let taken = spool.push(text);
+            text.clear();
+            text.shrink_to(LASTING);
+            taken
+        });
+        if !taken {
             events::log_lines_dropped(1);
         }
     }
@@ -209,21 +256,21 @@ impl AccessLog {
     }
 }
 
-/// The writer's side.
+/// Where a thread makes its lines.
 #[derive(Default)]
-struct Writing {
-    stamps: stamp::Stamps,
+struct Desk {
+    stamps: Stamps,
+    text: Vec<u8>,
 }
 
-impl Lines for Writing {
-    fn render(&mut self, waiting: &mut &[u8], text: &mut Vec<u8>) {
-        match record::unpack(waiting) {
-            Some((line, Format::Json)) => json::render(&line, &mut self.stamps, text),
-            Some((line, Format::Combined)) => combined::render(&line, &mut self.stamps, text),
-            None => *waiting = &[],
-        }
-    }
+/// Bytes that a thread keeps for the next line.
+const LASTING: usize = 16 * 1024;
 
+thread_local!(static DESK: RefCell<Desk> = RefCell::default());
+
+struct Trouble;
+
+impl Listener for Trouble {
     fn lost(&mut self, lines: u64) {
         events::log_lines_dropped(lines);
     }

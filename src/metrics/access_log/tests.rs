@@ -2,7 +2,6 @@ use std::io::{self, Write};
 use std::time::UNIX_EPOCH;
 
 use jiff::tz::TimeZone;
-use proptest::prelude::*;
 
 use super::super::spool::MOST_WAITING;
 use super::redact::redacted;
@@ -282,63 +281,4 @@ fn what_a_hand_over_costs_a_request() {
     println!("{:?} a line", spent / LINES);
     let written = std::fs::read_to_string(&path).expect("reads");
     assert_eq!(written.lines().count(), LINES as usize);
-}
-
-proptest! {
-    #[test]
-    fn what_was_packed_is_unpacked(
-        texts in prop::collection::vec(prop::option::of("\\PC{0,20}"), 12),
-        figures in prop::collection::vec(prop::option::of(0u64..1 << 60), 9),
-        floats in prop::collection::vec(prop::option::of(0.0f64..1e9), 4),
-        client in prop::option::of(any::<IpAddr>()),
-        millis in 0u64..1 << 42,
-        (status, attempts, stream, client_aborted, combined) in any::<(u16, u32, bool, bool, bool)>(),
-    ) {
-        let text = |n: usize| texts[n].as_deref();
-        let line = Line {
-            arrived: UNIX_EPOCH + Duration::from_millis(millis),
-            request_id: text(0).unwrap_or_default(),
-            client,
-            method: "PATCH",
-            target: text(1).unwrap_or_default(),
-            version: Version::HTTP_10,
-            referer: text(2).map(str::as_bytes),
-            user_agent: Some(b"\xff\x00"),
-            status,
-            error_type: text(3).unwrap_or_default(),
-            key: text(4),
-            tenant: text(5),
-            priority: text(6),
-            route: text(7),
-            upstream: text(8),
-            attempts,
-            model: text(9),
-            response_model: text(10),
-            input_tokens: figures[0],
-            output_tokens: figures[1],
-            cached_input_tokens: figures[2],
-            finish_reason: text(11),
-            stream,
-            cache_status: text(4),
-            cache_id: text(5),
-            cache_similarity: floats[0].map(|float| float as f32),
-            limit_bound: text(6),
-            ttft_ms: floats[1],
-            tpot_ms: floats[2],
-            queue_ms: floats[3],
-            overhead_us: figures[3].unwrap_or(0),
-            duration_ms: floats[1].unwrap_or(0.5),
-            request_bytes: figures[4].unwrap_or(0),
-            response_bytes: figures[5].unwrap_or(0),
-            client_aborted,
-        };
-        let format = if combined { Format::Combined } else { Format::Json };
-        let mut bytes = Vec::new();
-        record::pack(&line, format, &mut bytes);
-        record::pack(&Line::default(), Format::Json, &mut bytes);
-        let mut rest = bytes.as_slice();
-        prop_assert_eq!(record::unpack(&mut rest), Some((line, format)));
-        prop_assert_eq!(record::unpack(&mut rest), Some((Line::default(), Format::Json)));
-        prop_assert!(rest.is_empty());
-    }
 }

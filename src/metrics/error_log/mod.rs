@@ -16,7 +16,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use parking_lot::Mutex;
 
 use self::repeats::Repeats;
-use super::spool::{self, Lines, Spool};
+use super::spool::{self, Listener, Spool};
 
 static CURRENT: LazyLock<ArcSwap<Current>> =
     LazyLock::new(|| ArcSwap::from_pointee(Current::stderr(LevelFilter::Info)));
@@ -171,7 +171,7 @@ struct Handover(Arc<Spool>);
 
 impl Write for Handover {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if !self.0.push(|waiting| waiting.extend_from_slice(line)) {
+        if !self.0.push(line) {
             super::events::error_lines_dropped(1);
         }
         Ok(line.len())
@@ -185,11 +185,7 @@ impl Write for Handover {
 /// Text as it came.
 struct Plain;
 
-impl Lines for Plain {
-    fn render(&mut self, waiting: &mut &[u8], text: &mut Vec<u8>) {
-        text.extend_from_slice(std::mem::take(waiting));
-    }
-
+impl Listener for Plain {
     fn lost(&mut self, lines: u64) {
         super::events::error_lines_dropped(lines);
     }
