@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use hdrhistogram::Histogram;
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
@@ -42,42 +41,75 @@ struct Due {
     number: usize,
 }
 
+/// What became of one.
+struct Answered {
+    /// When it was handed out, since the first.
+    due: Duration,
+    took: Duration,
+    late: Duration,
+}
+
+/// What has a p99 of its own, and how many answers that takes.
+const WINDOW: Duration = Duration::from_millis(100);
+const LEAST: usize = 200;
+
 type Dues = Arc<Mutex<mpsc::UnboundedReceiver<Due>>>;
 
 pub(crate) async fn run(args: Args) -> io::Result<()> {
     let (give, dues) = mpsc::unbounded_channel();
     let dues: Dues = Arc::new(Mutex::new(dues));
     let mut lanes = JoinSet::new();
+    let began = Instant::now();
     for _ in 0..args.connections.max(1) {
         let connection = Connection::new(TcpStream::connect(args.to).await?)?;
-        lanes.spawn(lane(connection, Arc::clone(&dues), args.key.clone()));
+        lanes.spawn(lane(connection, Arc::clone(&dues), args.key.clone(), began));
     }
     // A thread of its own: the runtime's timers are only as fine as a millisecond.
     let giver = thread::spawn(move || hand_out(args.rate, args.seconds, args.same, &give));
-    let (mut took, mut late) = (histogram()?, histogram()?);
+    let mut answers: Vec<Answered> = Vec::new();
     while let Some(lane) = lanes.join_next().await {
-        let (lane_took, lane_late) = lane.map_err(io::Error::other)??;
-        took.add(lane_took).map_err(io::Error::other)?;
-        late.add(lane_late).map_err(io::Error::other)?;
+        answers.extend(lane.map_err(io::Error::other)??);
     }
     giver
         .join()
         .map_err(|_| io::Error::other("the pace broke down"))?;
-    let micros = |share| took.value_at_quantile(share) as f64 / 1000.0;
+    answers.sort_unstable_by_key(|answer| answer.due);
+    let all = || answers.iter().map(|answer| answer.took);
     println!(
-        "paced {} {:.1} {:.1} {:.1} {:.1}",
-        took.len(),
-        micros(0.5),
-        micros(0.99),
-        micros(0.999),
-        late.value_at_quantile(0.99) as f64 / 1000.0
+        "paced {} {:.1} {:.1} {:.1} {:.1} {:.1}",
+        answers.len(),
+        quantile(all(), 0.5),
+        quantile(all(), 0.99),
+        quantile(all(), 0.999),
+        quantile(answers.iter().map(|answer| answer.late), 0.99),
+        quantile(tails(&answers), 0.5),
     );
     Ok(())
 }
 
-/// Nanoseconds up to a minute.
-fn histogram() -> io::Result<Histogram<u64>> {
-    Histogram::new_with_max(60_000_000_000, 3).map_err(io::Error::other)
+/// The p99 of each [`WINDOW`]: a machine that stands still for some milliseconds spoils one of them, not their median.
+fn tails(answers: &[Answered]) -> impl Iterator<Item = Duration> {
+    let windows = answers.chunk_by(|one, other| one.window() == other.window());
+    let enough = windows.filter(|window| window.len() >= LEAST);
+    enough.map(|window| {
+        let micros = quantile(window.iter().map(|answer| answer.took), 0.99);
+        Duration::from_secs_f64(micros / 1e6)
+    })
+}
+
+/// In microseconds; 0 of none.
+fn quantile(times: impl Iterator<Item = Duration>, share: f64) -> f64 {
+    let mut times: Vec<Duration> = times.collect();
+    times.sort_unstable();
+    let at = (share * times.len() as f64).ceil() as usize;
+    let time = times.get(at.saturating_sub(1)).copied();
+    time.unwrap_or_default().as_secs_f64() * 1e6
+}
+
+impl Answered {
+    fn window(&self) -> u128 {
+        self.due.as_nanos() / WINDOW.as_nanos()
+    }
 }
 
 /// Hands requests out with exponential pauses between them.
@@ -104,17 +136,18 @@ fn hand_out(rate: f64, seconds: f64, same: bool, give: &mpsc::UnboundedSender<Du
     }
 }
 
-/// Sends one request after the other on one connection; the times of both kinds.
+/// Sends one request after the other on one connection.
 async fn lane(
     mut connection: Connection,
     dues: Dues,
     key: String,
-) -> io::Result<(Histogram<u64>, Histogram<u64>)> {
-    let (mut took, mut late) = (histogram()?, histogram()?);
+    began: Instant,
+) -> io::Result<Vec<Answered>> {
+    let mut answers = Vec::new();
     loop {
         let due = dues.lock().await.recv().await;
         let Some(due) = due else {
-            return Ok((took, late));
+            return Ok(answers);
         };
         connection.write(&chat(&key, "", due.number, false)).await?;
         let head = connection
@@ -125,8 +158,10 @@ async fn lane(
             return Err(io::Error::other("the answer is not 200"));
         }
         connection.skip_body(&head).await?;
-        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        took.saturating_record(nanos(due.at.elapsed()));
-        late.saturating_record(nanos(due.late));
+        answers.push(Answered {
+            due: due.at - began,
+            took: due.at.elapsed(),
+            late: due.late,
+        });
     }
 }

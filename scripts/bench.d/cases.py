@@ -88,7 +88,8 @@ class Streams:
 
 
 def paced(bench, port, rate, seconds, *more):
-    """Requests at random times: answers, p50, p99 and p99.9 in ms, and how late the generator was at p99."""
+    """Requests at random times: answers, p50, p99 and p99.9 in ms, how late the generator was at p99, and the median of the
+    p99 of each tenth of a second."""
     command = on_core(LOAD_CORE, bench.ends, "paced", "--to", f"127.0.0.1:{port}", "--rate", rate,
                       "--seconds", seconds, "--connections", bench.options.connections, "--key", KEY, *more)
     answers, *micros = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[1:]
@@ -105,7 +106,7 @@ class Paced:
 
     def measure(self, bench, proxy, seconds):
         before = cpu_seconds(proxy.pid)
-        answers, p50, p99, _, _ = paced(bench, proxy.port, self.rate, seconds, *self.more)
+        answers, p50, p99, *_ = paced(bench, proxy.port, self.rate, seconds, *self.more)
         cpu = cpu_seconds(proxy.pid) - before
         return {"rate": answers / seconds, "cpu_per_1000": 1000 * cpu / answers, "p50_ms": p50, "p99_ms": p99}
 
@@ -120,9 +121,9 @@ class HalfLoaded:
 
     def measure(self, bench, proxy, seconds):
         rate = self.saturated.measure(bench, proxy, seconds)["rps"] / 2
-        _, direct_p50, direct_p99, _, _ = paced(bench, bench.proxies.answers, rate, seconds)
-        _, p50, p99, _, late = paced(bench, proxy.port, rate, seconds)
-        return {"rate": rate, "added_p50_ms": p50 - direct_p50, "added_p99_ms": p99 - direct_p99,
+        _, direct_p50, direct_p99, _, _, direct_tail = paced(bench, bench.proxies.answers, rate, seconds)
+        _, p50, p99, _, late, tail = paced(bench, proxy.port, rate, seconds)
+        return {"rate": rate, "added_p50_ms": p50 - direct_p50, "added_tail_ms": tail - direct_tail, "added_p99_ms": p99 - direct_p99,
                 "p99_ms": p99, "direct_p99_ms": direct_p99, "late_p99_ms": late}
 
 

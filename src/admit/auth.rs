@@ -8,11 +8,12 @@
 //! secret of this process. No guesser can foresee that digest, let alone steer it; no key sits in memory after its
 //! request; and what is remembered are at most as many digests as there are keys.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use http::header::{AUTHORIZATION, HeaderValue};
 use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
-use std::sync::Arc;
 
 use crate::config::model::{Key, Priority, Tier};
 use crate::util::headers::Headers;

@@ -1,7 +1,8 @@
 //! The pause that a peer's refusal asks for.
 
-use crate::util::headers::Headers;
 use std::time::{Duration, SystemTime};
+
+use crate::util::headers::Headers;
 
 /// Longest time that is read; what comes of it is bounded by the configuration.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);

@@ -3,8 +3,9 @@
 //! `Cache-Control` has the meaning of RFC 9111, as far as it concerns requests; `x-tollgate-cache-*` says the rest. Where
 //! several speak, each may only take away: a lookup happens when nobody forbids it.
 
-use crate::util::headers::Headers;
 use std::time::Duration;
+
+use crate::util::headers::Headers;
 
 /// Longest namespace, and longest value of a tag, in bytes.
 const MAX_NAMESPACE: usize = 128;

@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 
 use foldhash::quality::RandomState;
 use parking_lot::RwLock;
-
-use super::entry::{Entry, number};
 use shard::Shard;
 use value::Clock;
+
+use super::entry::{Entry, number};
 
 /// A shard for each so many bytes of the bound, so that a small cache is sampled as a whole.
 const BYTES_PER_SHARD: u64 = 8 << 20;

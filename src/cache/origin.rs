@@ -1,12 +1,10 @@
 //! Where an answer belongs.
 
 use std::cell::RefCell;
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use foldhash::quality::RandomState;
-
 use super::epochs::Belongs;
+use crate::util::recent::Recent;
 
 /// Where an answer belongs, for those who look for it later.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,20 +23,10 @@ pub struct Origin {
     pub tags: Vec<(String, String)>,
 }
 
-/// Origins that a thread remembers, each in a place of its own: of two with one place the later one stays.
-const PLACES: usize = 256;
-/// Largest one that is remembered, in bytes.
+/// Largest one that is remembered, in bytes of its texts.
 const LARGEST: usize = 1024;
 
-struct Known {
-    hash: RandomState,
-    places: Vec<Option<Arc<Origin>>>,
-}
-
-thread_local!(static KNOWN: RefCell<Known> = RefCell::new(Known {
-    hash: RandomState::default(),
-    places: vec![None; PLACES],
-}));
+thread_local!(static KNOWN: RefCell<Recent<Arc<Origin>>> = RefCell::default());
 
 impl Origin {
     /// It, or the one that says the same: [`Self::of`].
@@ -81,30 +69,21 @@ impl Origin {
                 tags: tags.to_vec(),
             })
         };
-        if !tags.is_empty() {
+        let size = [scope, tenant.unwrap_or_default(), route, model, namespace];
+        let size: usize = size.map(str::len).iter().sum();
+        if !tags.is_empty() || size > LARGEST {
             return make();
         }
-        KNOWN.with_borrow_mut(|Known { hash, places }| {
-            let place = hash.hash_one((scope, tenant, route, model, namespace)) as usize % PLACES;
-            match &places[place] {
-                Some(known)
-                    if known.scope == scope
-                        && known.tenant.as_deref() == tenant
-                        && known.route == route
-                        && known.model == model
-                        && known.namespace == namespace =>
-                {
-                    Arc::clone(known)
-                }
-                _ => {
-                    let made = make();
-                    if made.bytes() <= LARGEST {
-                        places[place] = Some(Arc::clone(&made));
-                    }
-                    made
-                }
-            }
-        })
+        let same = |known: &Arc<Self>| {
+            known.scope == scope
+                && known.tenant.as_deref() == tenant
+                && known.route == route
+                && known.model == model
+                && known.namespace == namespace
+                && known.tags.is_empty()
+        };
+        let of = (scope, tenant, route, model, namespace);
+        KNOWN.with_borrow_mut(|known| known.get(of, same, make))
     }
 }
 

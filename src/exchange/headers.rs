@@ -1,10 +1,10 @@
 //! Which headers cross the proxy.
 
-use crate::wire::RequestHead;
-
-use crate::util::headers::Headers;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, TRANSFER_ENCODING};
 use http::{HeaderValue, Uri};
+
+use crate::util::headers::Headers;
+use crate::wire::RequestHead;
 
 /// Fields that are added on the way: room for them saves the list from growing.
 const ROOM: usize = 6;

@@ -10,11 +10,12 @@ mod tests;
 
 use std::sync::Arc;
 
+use state::State;
+
 use super::endpoint::Endpoint;
 use super::finish::Finish;
 use super::sse::{MAX_EVENT_BYTES, SseSplitter};
 use super::usage::Usage;
-use state::State;
 
 /// What one chunk brought.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

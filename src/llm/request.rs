@@ -12,11 +12,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use text::Reader;
 
 use super::document::{Document, Kind, Node, Number};
 use super::endpoint::Endpoint;
 use crate::util::names::shared;
-use text::Reader;
 
 /// A request, as far as admission, routing, balancing and caching care.
 #[derive(Debug, Clone, PartialEq)]

@@ -13,7 +13,9 @@ use parking_lot::{Condvar, Mutex};
 /// Bytes that may wait for the disk; what comes beyond is refused.
 pub(super) const MOST_WAITING: usize = 8 * 1024 * 1024;
 /// Longest time a line waits. A wake-up for each line would cost more than the line.
-const WRITE_EVERY: Duration = Duration::from_millis(10);
+const WRITE_EVERY: Duration = Duration::from_millis(50);
+/// Bytes that do not wait so long.
+const MANY: usize = 1024 * 1024;
 /// Bytes of buffer kept between batches.
 const LASTING: usize = 256 * 1024;
 
@@ -80,9 +82,11 @@ impl Spool {
         if state.waiting.len() + line.len() > MOST_WAITING {
             return false;
         }
+        let before = state.waiting.len();
         state.waiting.extend_from_slice(line);
         state.taken += line.len() as u64;
-        if std::mem::take(&mut state.idle) {
+        let many = (before..state.waiting.len()).contains(&MANY);
+        if std::mem::take(&mut state.idle) || many {
             self.shared.wake.notify_one();
         }
         true
@@ -125,7 +129,12 @@ impl Shared {
         loop {
             let (next, closed) = {
                 let mut state = self.state.lock();
-                let urgent = |state: &State| state.hurry || state.closed || !state.next.is_empty();
+                let urgent = |state: &State| {
+                    state.hurry
+                        || state.closed
+                        || !state.next.is_empty()
+                        || state.waiting.len() > MANY
+                };
                 while state.waiting.is_empty() && !urgent(&state) {
                     state.idle = true;
                     self.wake.wait(&mut state);

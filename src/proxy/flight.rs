@@ -3,9 +3,9 @@
 //! A request that leads a flight carries its answer itself until somebody follows. From then on its own client is one of
 //! those who follow, so that it can be slow, or leave, at nobody's cost.
 
-use http::StatusCode;
 use std::sync::Arc;
 
+use http::StatusCode;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use tokio::time::{Instant, sleep_until};
 

@@ -3,12 +3,12 @@
 //! Nobody waits for the verdict, and whatever goes wrong on the way to it is none. The judge hears two questions and two answers, and
 //! nothing of the client: neither its key nor its headers. It is asked only where its pool has room that no one waits for.
 
-use http::Method;
-use http::header::CONTENT_LENGTH;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Method;
+use http::header::CONTENT_LENGTH;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::mirror::{Hears, ask, idle};

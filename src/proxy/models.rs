@@ -1,10 +1,10 @@
 //! `GET /v1/models`: the union of what the pools serve.
 
-use http::Method;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use http::Method;
 use tokio::task::JoinSet;
 
 use super::ctx::Ctx;

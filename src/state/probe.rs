@@ -1,12 +1,12 @@
 //! Active health checks: a request of its own on a connection of its own, spoken to as the pool's requests are.
 
-use http::Method;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::Method;
 use tokio::time::{sleep, timeout};
 
 use super::live::Live;

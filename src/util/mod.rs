@@ -11,5 +11,6 @@ pub mod hex;
 pub mod json_text;
 pub mod names;
 pub mod ranges;
+pub mod recent;
 pub mod stack_vec;
 pub mod traceparent;

@@ -1,7 +1,8 @@
 //! Heads and chunks as bytes.
+use http::header::HeaderName;
+
 use super::{RequestHead, ResponseHead};
 use crate::util::headers::Headers;
-use http::header::HeaderName;
 
 /// Ends a chunked body without trailers.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";

@@ -1,7 +1,8 @@
-use super::*;
-use crate::util::headers::Headers;
 use http::{HeaderName, HeaderValue};
 use proptest::prelude::*;
+
+use super::*;
+use crate::util::headers::Headers;
 
 /// 1994-11-06 08:49:37 UTC, the date that RFC 9110 uses.
 const RFC_DATE: Duration = Duration::from_secs(784_111_777);

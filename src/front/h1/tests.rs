@@ -1,8 +1,9 @@
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
 use super::*;
 use crate::front::rules::of_a_test as rules;
 use crate::util::fields::Fields;
 use crate::wire::ResponseHead;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 async fn begun(request: &str) -> (Box<H1>, DuplexStream) {
     let (ours, mut theirs) = tokio::io::duplex(4096);

@@ -1,6 +1,6 @@
-use super::*;
 use bytes::Bytes;
 
+use super::*;
 use crate::llm::answer::AnswerFacts;
 use crate::llm::meter::StreamMeter;
 use crate::llm::replay::{Stamp, to_json, to_sse, with_usage};

@@ -20,10 +20,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::Version;
+use stamp::Stamps;
 
 use super::events;
 use super::spool::{self, Listener, Spool};
-use stamp::Stamps;
 
 /// How a line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,9 +1,10 @@
 //! A peer's answer to some of the inputs, completed with the answers to the others.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::HeaderName;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG};
-use std::sync::Arc;
 
 use super::fill::MOST_ANSWER;
 use super::{MOST_INLINE, Partly, Place};
