@@ -12,7 +12,7 @@ use crate::llm::Endpoint;
 use crate::llm::replay::Stamp;
 use crate::util::hex;
 
-/// What the maps by key and by id, the eviction policy and the allocator keep for an entry beside its own bytes, roughly.
+/// What the table of places, the eviction policy and the allocator keep for an entry beside its own bytes, roughly.
 const OVERHEAD: usize = 256;
 
 /// A complete answer, as it came from a peer.

@@ -144,7 +144,7 @@ impl Exact {
         number - number % shards + self.place(self.hash(exact)) as u128
     }
 
-    /// The entry of this id, fresh or not. Looks through a shard: some 100 µs where there are a million entries.
+    /// The entry of this id, fresh or not. Looks through a shard, a 64th of all in a large store.
     #[must_use]
     pub fn get_by_id(&self, id: &str) -> Option<Arc<Entry>> {
         let number = number(id)?;
