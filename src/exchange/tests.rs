@@ -1,12 +1,12 @@
 use std::time::Instant;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use super::*;
 
-#[tokio::test]
-async fn a_peer_that_sips_a_body_has_no_longer_than_the_total_time() {
-    let (ours, mut theirs) = tokio::io::duplex(64);
+/// An exchange of 600 ms in all, and its peer.
+fn exchange() -> (Exchange, DuplexStream) {
+    let (ours, theirs) = tokio::io::duplex(64);
     let timeouts = Timeouts {
         connect: Duration::from_secs(1),
         first_byte: Duration::from_millis(300),
@@ -20,7 +20,13 @@ async fn a_peer_that_sips_a_body_has_no_longer_than_the_total_time() {
     };
     let deadline = Instant::now() + timeouts.total;
     let conn = Conn::new(Box::new(ours));
-    let mut exchange = Exchange::http1(conn, way, false, timeouts, Deadline::new(deadline));
+    let exchange = Exchange::http1(conn, way, false, timeouts, Deadline::new(deadline));
+    (exchange, theirs)
+}
+
+#[tokio::test]
+async fn a_peer_that_sips_a_body_has_no_longer_than_the_total_time() {
+    let (mut exchange, mut theirs) = exchange();
     let sipping = async {
         let mut sip = [0; 16];
         while theirs.read(&mut sip).await.is_ok() {
@@ -35,4 +41,27 @@ async fn a_peer_that_sips_a_body_has_no_longer_than_the_total_time() {
         () = sipping => unreachable!(),
     };
     assert!(matches!(answer, Err(Failure::TotalTimeout)), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_peer_that_never_stops_sending_has_no_longer_than_the_total_time() {
+    let (mut exchange, mut theirs) = exchange();
+    let pouring = tokio::spawn(async move {
+        let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        let _ = theirs.write_all(head).await;
+        while theirs.write_all(b"4\r\nmore\r\n").await.is_ok() {}
+    });
+    let drinking = async {
+        exchange.head().await.expect("a head");
+        loop {
+            if let Err(failure) = exchange.chunk().await {
+                return failure;
+            }
+        }
+    };
+    let failure = tokio::time::timeout(Duration::from_secs(20), drinking).await;
+    let failure = failure.expect("given up in time");
+    assert!(matches!(failure, Failure::TotalTimeout), "{failure:?}");
+    drop(exchange);
+    pouring.await.expect("it ends");
 }

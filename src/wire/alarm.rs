@@ -58,11 +58,13 @@ impl Alarm {
                 return Poll::Ready(Ok(done));
             }
             if let Some(make) = make.take() {
-                end = Some(make(Instant::now()));
+                let now = Instant::now();
+                end = Some(make(now)).filter(|end| *end > now);
             }
             match end {
                 Some(end) => self.poll_end(end, context).map(Err),
-                None => Poll::Pending,
+                // It was over before.
+                None => Poll::Ready(Err(Late)),
             }
         })
         .await
@@ -121,6 +123,15 @@ mod tests {
         let mut alarm = Alarm::default();
         assert_eq!(alarm.within(SHORT, pending::<()>()).await, Err(Late));
         assert!(began.elapsed() >= SHORT);
+    }
+
+    #[tokio::test]
+    async fn what_has_to_wait_when_its_time_was_over_is_late_at_once() {
+        let mut alarm = Alarm::default();
+        let over = |now: Instant| now - SHORT;
+        assert_eq!(alarm.until(over, ready(1)).await, Ok(1));
+        assert_eq!(alarm.until(over, pending::<()>()).await, Err(Late));
+        assert!(alarm.0.is_none());
     }
 
     #[tokio::test]
