@@ -43,7 +43,7 @@ struct Due {
 
 /// What became of one.
 struct Answered {
-    /// When it was handed out, since the first.
+    /// When it was handed out, since the run began.
     due: Duration,
     took: Duration,
     late: Duration,
@@ -97,13 +97,13 @@ fn tails(answers: &[Answered]) -> impl Iterator<Item = Duration> {
     })
 }
 
-/// In microseconds; 0 of none.
+/// In microseconds; of none it is no number.
 fn quantile(times: impl Iterator<Item = Duration>, share: f64) -> f64 {
     let mut times: Vec<Duration> = times.collect();
     times.sort_unstable();
     let at = (share * times.len() as f64).ceil() as usize;
-    let time = times.get(at.saturating_sub(1)).copied();
-    time.unwrap_or_default().as_secs_f64() * 1e6
+    let time = times.get(at.saturating_sub(1));
+    time.map_or(f64::NAN, |time| time.as_secs_f64() * 1e6)
 }
 
 impl Answered {

@@ -60,7 +60,7 @@ impl Directives {
     /// ignored, as RFC 9111 wants.
     pub fn parse(headers: &Headers) -> Result<Self, String> {
         let mut directives = Self::default();
-        // One look at each header; by name, each name would be hashed.
+        // One walk, for most requests have none of them.
         for (name, value) in headers.iter() {
             let name = name.as_str();
             match name {

@@ -163,7 +163,9 @@ impl Entry {
 
 /// The number behind an id.
 pub(super) fn number(id: &str) -> Option<u128> {
-    u128::from_str_radix(id, 16).ok()
+    let plain = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let whole = id.len() == 32 && id.bytes().all(plain);
+    whole.then(|| u128::from_str_radix(id, 16).ok()).flatten()
 }
 
 #[cfg(test)]

@@ -34,24 +34,22 @@ pub fn strip_hop_by_hop(headers: &mut Headers) {
 }
 
 fn named_by_connection(headers: &Headers) -> Vec<HeaderName> {
-    let mut names = Vec::new();
-    for value in headers.get_all(CONNECTION) {
-        let Ok(value) = value.to_str() else { continue };
-        for word in value.split(',') {
-            if word.trim().eq_ignore_ascii_case("keep-alive") {
-                // Among those above, and the usual word.
-                continue;
-            }
-            if let Ok(name) = HeaderName::try_from(word.trim())
-                && headers.contains_key(&name)
-                && !names.contains(&name)
-                && ![CONTENT_LENGTH, HOST].contains(&name)
-            {
-                names.push(name);
-            }
-        }
+    let values = headers.get_all(CONNECTION).map(HeaderValue::as_bytes);
+    let words = values.flat_map(|value| value.split(|byte| *byte == b','));
+    // Of the usual word nothing is to be told that is not told above.
+    let words = words.map(<[u8]>::trim_ascii);
+    let words = words.filter(|word| !word.eq_ignore_ascii_case(b"keep-alive"));
+    let mut words: Vec<Vec<u8>> = words.map(<[u8]>::to_ascii_lowercase).collect();
+    if words.is_empty() {
+        return Vec::new();
     }
-    names
+    // There may be thousands.
+    words.sort_unstable();
+    let is_named = |name: &&HeaderName| {
+        let known = |word: &Vec<u8>| word[..].cmp(name.as_str().as_bytes());
+        ![CONTENT_LENGTH, HOST].contains(name) && words.binary_search_by(known).is_ok()
+    };
+    headers.keys().filter(is_named).cloned().collect()
 }
 
 /// The client's request head made ready for a peer: hop-by-hop headers and `Expect` removed, framing as given, the

@@ -4,9 +4,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use super::*;
 
-/// An exchange of 600 ms in all, and its peer.
-fn exchange() -> (Exchange, DuplexStream) {
-    let (ours, theirs) = tokio::io::duplex(64);
+/// An exchange of 600 ms in all, and its peer, with room for so many bytes between them.
+fn exchange(room: usize) -> (Exchange, DuplexStream) {
+    let (ours, theirs) = tokio::io::duplex(room);
     let timeouts = Timeouts {
         connect: Duration::from_secs(1),
         first_byte: Duration::from_millis(300),
@@ -26,7 +26,7 @@ fn exchange() -> (Exchange, DuplexStream) {
 
 #[tokio::test]
 async fn a_peer_that_sips_a_body_has_no_longer_than_the_total_time() {
-    let (mut exchange, mut theirs) = exchange();
+    let (mut exchange, mut theirs) = exchange(64);
     let sipping = async {
         let mut sip = [0; 16];
         while theirs.read(&mut sip).await.is_ok() {
@@ -45,7 +45,7 @@ async fn a_peer_that_sips_a_body_has_no_longer_than_the_total_time() {
 
 #[tokio::test]
 async fn a_peer_that_never_stops_sending_has_no_longer_than_the_total_time() {
-    let (mut exchange, mut theirs) = exchange();
+    let (mut exchange, mut theirs) = exchange(1024 * 1024);
     let pouring = tokio::spawn(async move {
         let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
         let _ = theirs.write_all(head).await;

@@ -219,7 +219,7 @@ impl<H: Handler> Front<H> {
                     let running = Streams::begin(&streams);
                     tokio::spawn(async move {
                         let mut session = Session::over_h2(H2::new(stream), &from);
-                        match Refusal::of_method(&session.head().method) {
+                        match Refusal::of(session.head()) {
                             Ok(()) => handler.handle(&mut session).await,
                             Err(refusal) => {
                                 events::head_refused(refusal.name());

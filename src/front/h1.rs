@@ -117,7 +117,7 @@ impl H1 {
     }
 
     fn begin_request(&mut self, head: &RequestHead) -> Result<(), Refusal> {
-        Refusal::of_method(&head.method)?;
+        Refusal::of(head)?;
         let framing = request_framing(head).map_err(Refusal::Malformed)?;
         self.decoder = Decoder::new(framing);
         self.writing = Writing::NotBegun;

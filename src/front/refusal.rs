@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use super::session::Whole;
 use crate::llm::error::ApiError;
 use crate::util::fields::Fields;
-use crate::wire::Malformed;
+use crate::wire::{MOST_FIELDS, Malformed, RequestHead};
 
 /// Why a head is answered with an error and the connection closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,11 +20,12 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Refuses methods that ask for a tunnel, or for their own head in return.
-    pub(super) fn of_method(method: &Method) -> Result<(), Self> {
-        match matches!(*method, Method::CONNECT | Method::TRACE) {
-            true => Err(Self::Method),
-            false => Ok(()),
+    /// Refuses methods that ask for a tunnel, or for their own head in return, and more fields than are understood.
+    pub(super) fn of(head: &RequestHead) -> Result<(), Self> {
+        match head.method {
+            Method::CONNECT | Method::TRACE => Err(Self::Method),
+            _ if head.headers.len() > MOST_FIELDS => Err(Self::Malformed(Malformed::HeadTooLarge)),
+            _ => Ok(()),
         }
     }
 

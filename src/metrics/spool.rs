@@ -17,7 +17,7 @@ const WRITE_EVERY: Duration = Duration::from_millis(50);
 /// Bytes that do not wait so long.
 const MANY: usize = 1024 * 1024;
 /// Bytes of buffer kept between batches.
-const LASTING: usize = 256 * 1024;
+const LASTING: usize = 2 * MANY;
 
 /// Who hears of trouble.
 pub(super) trait Listener: Send + 'static {

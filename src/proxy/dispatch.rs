@@ -70,7 +70,7 @@ impl Proxy {
         let mut last: Option<Box<Answer>> = None;
         let mut failed: Option<Failure> = None;
         let mut retry_for: Option<(RetryGrant, &'static str)> = None;
-        pool.balance.request_came(ctx.now);
+        pool.balance.request_came(ctx.tick());
         loop {
             let lease = match self.lease(session, ctx, outgoing, &tried).await {
                 Ok(Some(lease)) => lease,

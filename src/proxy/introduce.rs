@@ -80,7 +80,7 @@ pub(super) fn introduce(
     Ok(())
 }
 
-/// Which of the fields below a request has, found in one walk: asked for by name, each name would be hashed.
+/// Which of the fields below a request has, found in one walk.
 #[derive(Default)]
 struct Noted {
     keys: [bool; KEYS.len()],

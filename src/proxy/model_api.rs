@@ -62,6 +62,9 @@ impl Proxy {
             Some(read) => Some(read),
             None => parse(endpoint, &body).await.map(Arc::new),
         };
+        if body.len() > MOST_READ_INLINE {
+            ctx.tick();
+        }
         let view = read.as_ref().map(|read| &read.view);
         let model = view.and_then(|view| view.model.as_deref());
         ctx.record.model = view.and_then(|view| view.model.clone());

@@ -142,7 +142,9 @@ impl Proxy {
                     }
                 }
             }
-            tee.complete(ctx.now);
+            // The last part may have taken its time to be written, and the end to come.
+            let now = ctx.tick();
+            tee.complete(now);
             if head.is_some() {
                 cost::tell(ctx, tee);
                 begin(session, ctx, &mut head);

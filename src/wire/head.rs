@@ -4,6 +4,9 @@ use http::{HeaderMap, Method, StatusCode, Uri, Version, request, response};
 
 use crate::util::headers::{BadField, Headers};
 
+/// Fields of a head that are understood at most.
+pub const MOST_FIELDS: usize = 128;
+
 /// Fields that are added on the way: room for them saves the list from growing.
 pub(super) const ROOM: usize = 6;
 

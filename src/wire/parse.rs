@@ -6,12 +6,9 @@ use bytes::{Bytes, BytesMut};
 use http::header::{HOST, HeaderName};
 use http::{HeaderValue, Method, StatusCode, Uri, Version};
 
-use super::head::ROOM;
+use super::head::{MOST_FIELDS, ROOM};
 use super::{Malformed, RequestHead, ResponseHead};
 use crate::util::headers::Headers;
-
-/// Fields of a head that are understood at most.
-const MOST_FIELDS: usize = 128;
 
 /// How large a head may be.
 #[derive(Debug, Clone, Copy)]

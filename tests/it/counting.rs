@@ -255,6 +255,8 @@ async fn a_log_that_was_rotated_is_written_anew_after_sighup() {
     client::get(gate.address, "/before")
         .await
         .expect("an answer");
+    // Its line is made when its answer is gone.
+    gate.is_at_rest().await;
     std::fs::rename(&path, &old).expect("rotated");
     gate.signal("HUP");
     until("the log is opened again", || async { path.exists() }).await;

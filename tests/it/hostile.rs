@@ -131,6 +131,26 @@ async fn methods_without_an_answer_are_refused_over_http2_as_they_are_over_http1
 }
 
 #[tokio::test]
+async fn a_head_over_http2_has_no_more_fields_than_one_over_http1() {
+    let (peer, mut told) = telling_peer().await;
+    let gate = Gate::before(&[peer.address], "").await;
+    let mut client = Http2::to(&gate).await;
+    for (fields, expected) in [(100, 200), (200, 431)] {
+        let mut request = Request::get("http://t/x");
+        for _ in 0..fields {
+            request = request.header("x-again", "");
+        }
+        let request = request.body(()).expect("valid");
+        let (status, body) = client.ask(request, &[]).await;
+        assert_eq!(status, expected, "{fields}: {body}");
+    }
+    let seen = told.recv().await.expect("told");
+    assert_eq!(seen.line, "GET /x HTTP/1.1");
+    assert!(told.try_recv().is_err(), "no request besides that");
+    gate.is_at_rest().await;
+}
+
+#[tokio::test]
 async fn a_body_over_http2_that_comes_too_slowly_is_given_up_as_over_http1() {
     let (peer, _told) = telling_peer().await;
     let client = "client: { body_timeout: 5s, min_rate: 5000 }\n";

@@ -8,19 +8,25 @@ use jiff::tz::TimeZone;
 /// The last second written, in both forms.
 #[derive(Debug)]
 pub(super) struct Stamps {
-    zone: TimeZone,
+    /// The system's, once a local time is wanted: it is read from files.
+    zone: Option<TimeZone>,
     utc: (i64, String),
     local: (i64, String),
 }
 
 impl Default for Stamps {
     fn default() -> Self {
-        Self::in_zone(TimeZone::system())
+        Self::new(None)
     }
 }
 
 impl Stamps {
+    #[cfg(test)]
     pub(super) fn in_zone(zone: TimeZone) -> Self {
+        Self::new(Some(zone))
+    }
+
+    fn new(zone: Option<TimeZone>) -> Self {
         let never = || (i64::MIN, String::new());
         Self {
             zone,
@@ -50,7 +56,8 @@ impl Stamps {
         let second = i64::try_from(since.as_secs()).unwrap_or(0);
         if self.local.0 != second {
             let stamp = Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH);
-            let here = stamp.to_zoned(self.zone.clone());
+            let zone = self.zone.get_or_insert_with(TimeZone::system);
+            let here = stamp.to_zoned(zone.clone());
             self.local = (second, here.strftime("%d/%b/%Y:%H:%M:%S %z").to_string());
         }
         text.extend_from_slice(self.local.1.as_bytes());

@@ -114,13 +114,14 @@ pub(super) async fn look_up(
         events::cache_lookup("semantic", why.name());
     }
     if identity.question.is_some() && directives.lookup_semantic {
-        let lookup = cache.get_semantic(&identity, &directives, now);
+        let began = ctx.tick();
+        let lookup = cache.get_semantic(&identity, &directives, began);
         let outcome = tokio::select! {
             biased;
             outcome = lookup => outcome,
             () = session.gone() => return Err(Stop::ClientGone(AbortStage::Queued)),
         };
-        ctx.waited_since(now);
+        let took = ctx.waited_since(began);
         match outcome {
             SemanticOutcome::Hit {
                 entry,
@@ -128,7 +129,7 @@ pub(super) async fn look_up(
                 vector: embedded,
                 check,
             } => {
-                events::semantic_lookup(now.elapsed());
+                events::semantic_lookup(took);
                 events::cache_lookup("semantic", "hit");
                 let looked = hit(session, ctx, endpoint, view, &entry, Some(similarity)).await?;
                 let life = life(&cache, view);
@@ -157,7 +158,7 @@ pub(super) async fn look_up(
                 ..
             } => {
                 seen = sighting;
-                events::semantic_lookup(now.elapsed());
+                events::semantic_lookup(took);
                 events::cache_lookup("semantic", refused.map_or("miss", Difference::name));
                 vector = Some(embedded);
             }

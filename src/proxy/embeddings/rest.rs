@@ -86,6 +86,7 @@ impl Proxy {
             .complete(session, ctx, way.pool, answer, &mut tee, &partly)
             .await;
         if !matches!(completed, Ok(Completed::Misfit)) {
+            ctx.tick();
             note(ctx, &tee, way.pool, completed.is_ok());
             return completed.map(|_| ());
         }
