@@ -78,11 +78,11 @@ pub(crate) async fn run(args: Args) -> io::Result<()> {
     println!(
         "paced {} {:.1} {:.1} {:.1} {:.1} {:.1}",
         answers.len(),
-        quantile(all(), 0.5),
-        quantile(all(), 0.99),
-        quantile(all(), 0.999),
-        quantile(answers.iter().map(|answer| answer.late), 0.99),
-        quantile(tails(&answers), 0.5),
+        micros(quantile(all(), 0.5)),
+        micros(quantile(all(), 0.99)),
+        micros(quantile(all(), 0.999)),
+        micros(quantile(answers.iter().map(|answer| answer.late), 0.99)),
+        micros(quantile(tails(&answers), 0.5)),
     );
     Ok(())
 }
@@ -91,18 +91,18 @@ pub(crate) async fn run(args: Args) -> io::Result<()> {
 fn tails(answers: &[Answered]) -> impl Iterator<Item = Duration> {
     let windows = answers.chunk_by(|one, other| one.window() == other.window());
     let enough = windows.filter(|window| window.len() >= LEAST);
-    enough.map(|window| {
-        let micros = quantile(window.iter().map(|answer| answer.took), 0.99);
-        Duration::from_secs_f64(micros / 1e6)
-    })
+    enough.filter_map(|window| quantile(window.iter().map(|answer| answer.took), 0.99))
 }
 
-/// In microseconds; of none it is no number.
-fn quantile(times: impl Iterator<Item = Duration>, share: f64) -> f64 {
+/// `None` of none.
+fn quantile(times: impl Iterator<Item = Duration>, share: f64) -> Option<Duration> {
     let mut times: Vec<Duration> = times.collect();
     times.sort_unstable();
     let at = (share * times.len() as f64).ceil() as usize;
-    let time = times.get(at.saturating_sub(1));
+    times.get(at.saturating_sub(1)).copied()
+}
+
+fn micros(time: Option<Duration>) -> f64 {
     time.map_or(f64::NAN, |time| time.as_secs_f64() * 1e6)
 }
 

@@ -4,10 +4,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, TRANSFE
 use http::{HeaderValue, Uri};
 
 use crate::util::headers::Headers;
-use crate::wire::RequestHead;
-
-/// Fields that are added on the way: room for them saves the list from growing.
-const ROOM: usize = 6;
+use crate::wire::{ROOM, RequestHead};
 
 /// Whether a header belongs to one connection (RFC 9110, 7.6.1), whatever `Connection` names.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
@@ -30,7 +27,12 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 /// name what a message does not work without: its framing and its host.
 pub fn strip_hop_by_hop(headers: &mut Headers) {
     let named = named_by_connection(headers);
-    headers.retain(|name, _| !is_hop_by_hop(name) && !named.contains(name));
+    headers.retain(|name, _| !stays(name, &named));
+}
+
+/// Whether a field stays on its connection, which names these.
+fn stays(name: &HeaderName, named: &[HeaderName]) -> bool {
+    is_hop_by_hop(name) || named.contains(name)
 }
 
 fn named_by_connection(headers: &Headers) -> Vec<HeaderName> {
@@ -62,7 +64,7 @@ pub fn upstream_head(client: &RequestHead, body: Option<usize>) -> RequestHead {
     let named = named_by_connection(&client.headers);
     let mut headers = Headers::with_capacity(client.headers.len() + ROOM);
     for (name, value) in client.headers.iter() {
-        if *name != EXPECT && !is_hop_by_hop(name) && !named.contains(name) {
+        if *name != EXPECT && !stays(name, &named) {
             headers.append(name.clone(), value.clone());
         }
     }

@@ -169,10 +169,10 @@ impl Ctx {
         waited
     }
 
-    /// Our part is done: whatever takes time from here on is the peer's or the client's.
+    /// Our part is done: whatever takes time from here on is the peer's or the client's. Reads the time.
     pub(super) fn overhead_ends(&mut self, kind: &'static str) {
+        let since = self.tick().saturating_duration_since(self.start);
         if self.record.overhead.is_none() {
-            let since = self.tick().saturating_duration_since(self.start);
             self.record.overhead = Some(since.saturating_sub(self.record.waited));
             self.record.overhead_kind = kind;
         }

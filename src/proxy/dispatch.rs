@@ -93,7 +93,6 @@ impl Proxy {
             let address = lease.addr();
             ctx.record.attempts += 1;
             ctx.record.upstream = Some(Arc::clone(lease.peer().addr_text()));
-            ctx.tick();
             ctx.overhead_ends("proxied");
             let since = *first_attempt.get_or_insert(ctx.now);
             match self.attempt(session, ctx, outgoing, lease, since).await? {

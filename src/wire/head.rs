@@ -8,7 +8,7 @@ use crate::util::headers::{BadField, Headers};
 pub const MOST_FIELDS: usize = 128;
 
 /// Fields that are added on the way: room for them saves the list from growing.
-pub(super) const ROOM: usize = 6;
+pub const ROOM: usize = 6;
 
 /// The head of a request.
 #[derive(Debug, Clone, Default)]

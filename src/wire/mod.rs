@@ -18,7 +18,7 @@ pub use alarm::{Alarm, Late, within};
 pub use body::{Decoded, Decoder};
 pub use conn::{Conn, Io};
 pub use framing::{Framing, connection_says, one_length, request_framing, response_framing};
-pub use head::{MOST_FIELDS, RequestHead, ResponseHead};
+pub use head::{MOST_FIELDS, ROOM, RequestHead, ResponseHead};
 pub use parse::{HeadLimits, parse_request, parse_response};
 pub use trailers::keep_trailers;
 pub use tunnel::tunnel;
