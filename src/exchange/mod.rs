@@ -7,8 +7,8 @@
 //!
 //! Pingora's own proxy loop is not used: its replay buffer ends at 64 KiB, it has one timeout for the first byte and
 //! all later ones, and each event crosses a channel. Connections are made by its connector, TLS is added by `tls`; HTTP/1
-//! is spoken on them by `h1`, idle ones are kept in `idle`, and a request whose body is held whole leaves in one write;
-//! HTTP/2 is spoken by `h2`.
+//! is spoken on them by `h1`, idle ones are kept in `idle`, and a request whose body is held whole leaves in one write, with the
+//! others that are ready then (`turn`); HTTP/2 is spoken by `h2`.
 
 mod client;
 mod deadline;
@@ -19,6 +19,7 @@ mod headers;
 mod idle;
 mod reach;
 pub mod tls;
+mod turn;
 
 pub use client::Client;
 use deadline::Deadline;
@@ -36,6 +37,7 @@ use crate::util::headers::Headers;
 use crate::wire::{Alarm, Conn, RequestHead, ResponseHead, within};
 use h1::Http1;
 use h2::Call;
+use turn::turn;
 
 /// How long a peer that stopped reading is listened to.
 const LAST_WORDS: Duration = Duration::from_millis(100);
@@ -147,6 +149,7 @@ impl Exchange {
         match &mut self.link {
             Link::Http1 { http1, .. } => {
                 http1.put_head(head, body.len());
+                turn().await;
                 let sent = {
                     let sending = pin!(http1.send(body, true, self.first_byte));
                     self.deadline.in_all(sending).await
