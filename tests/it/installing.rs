@@ -112,3 +112,42 @@ fn logrotate_takes_the_file_that_is_shipped() {
     let new = fs::read_to_string(logs.join("access.log")).expect("made anew");
     assert_eq!((old.as_str(), new.as_str()), ("line\n", ""));
 }
+
+#[test]
+fn the_work_that_the_compiler_learns_from_is_all_answered() {
+    let tools = [
+        ("python3", "--version"),
+        ("h2load", "--version"),
+        ("openssl", "version"),
+    ];
+    if let Some((missing, _)) = tools
+        .into_iter()
+        .find(|(tool, asked)| Command::new(tool).arg(asked).output().is_err())
+    {
+        eprintln!("skipped: there is no {missing} here (scripts/test sets it up)");
+        return;
+    }
+    let counts = tempfile::tempdir().expect("folder");
+    let work = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/build.d/work.py");
+    let output = Command::new("python3")
+        .arg(work)
+        .arg(binary().get_program())
+        .arg(counts.path())
+        .arg("0.01")
+        .output()
+        .expect("runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    for part in [
+        "/v1/chat/completions",
+        "/v1/embeddings",
+        "/files",
+        "https://",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+}
