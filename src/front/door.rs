@@ -2,34 +2,25 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 use pingora::apps::ServerApp;
-use pingora::protocols::http::v2::server::{self as h2, H2Accept, HttpSession};
+use pingora::protocols::Stream;
 use pingora::protocols::l4::stream::Stream as Tcp;
-use pingora::protocols::{Digest, Stream};
 use pingora::server::ShutdownWatch;
 use pingora::time::timeout;
-use tokio::sync::Notify;
 
 use super::crowd::Crowd;
 use super::h1::H1;
-use super::h2::H2;
 use super::proxy_protocol::{self, Origin};
 use super::tls::{self, Spoken};
-use super::{Refusal, Rules, Session, session};
+use super::{Rules, Session, session};
 use crate::metrics::events;
-use crate::util::fields::Fields;
 use crate::wire::Conn;
 
 /// How an HTTP/2 connection begins (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Requests on one HTTP/2 connection that are refused before it is closed.
-const MOST_MALFORMED: usize = 32;
-/// What an HTTP/2 client may send before somebody reads it, in bytes: on one stream, and on a connection.
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
@@ -42,13 +33,13 @@ pub trait Handler: Send + Sync + 'static {
 
 /// What a listener hands its connections to.
 pub struct Front<H> {
-    handler: Arc<H>,
+    pub(super) handler: Arc<H>,
     listener: SocketAddr,
     /// The rules that the listener began with.
     first: Arc<Rules>,
-    crowd: Arc<Crowd>,
+    pub(super) crowd: Arc<Crowd>,
     /// Set once the process is on its way out.
-    closing: Arc<AtomicBool>,
+    pub(super) closing: Arc<AtomicBool>,
 }
 
 impl<H: Handler> Front<H> {
@@ -70,7 +61,7 @@ impl<H: Handler> Front<H> {
         }
     }
 
-    fn rules(&self) -> Arc<Rules> {
+    pub(super) fn rules(&self) -> Arc<Rules> {
         let rules = self.handler.rules(self.listener);
         rules.unwrap_or_else(|| Arc::clone(&self.first))
     }
@@ -161,89 +152,6 @@ impl<H: Handler> Front<H> {
             }
         }
     }
-
-    async fn serve_h2(
-        &self,
-        stream: Stream,
-        client: Option<SocketAddr>,
-        tls: bool,
-        shutdown: &ShutdownWatch,
-    ) {
-        let _open = self.crowd.enter_http2();
-        let rules = self.rules();
-        let mut options = h2::default_h2_options();
-        options
-            .max_header_list_size(u32::try_from(rules.client.max_header_bytes).unwrap_or(u32::MAX))
-            .initial_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW);
-        let begun = timeout(
-            rules.client.header_timeout,
-            h2::handshake(stream, Some(options)),
-        )
-        .await;
-        let Ok(Ok(mut connection)) = begun else {
-            return;
-        };
-        // Pingora reads an address out of it, which it need not know.
-        let digest = Arc::new(Digest::default());
-        let client_text = session::address_text(client);
-        let streams = Arc::new(Streams::default());
-        let mut shutdown = shutdown.clone();
-        let (mut closing, mut malformed) = (*shutdown.borrow(), 0);
-        if closing {
-            connection.graceful_shutdown();
-        }
-        loop {
-            let accepted = tokio::select! {
-                biased;
-                changed = shutdown.changed(), if !closing => {
-                    closing = changed.is_err() || *shutdown.borrow();
-                    if closing {
-                        connection.graceful_shutdown();
-                    }
-                    continue;
-                }
-                accepted = HttpSession::from_h2_conn(&mut connection, Arc::clone(&digest)) => accepted,
-                () = streams.idle_for(rules.client.idle_timeout) => return,
-            };
-            match accepted {
-                Ok(Some(H2Accept::Session(stream))) => {
-                    let from = session::Origin {
-                        client,
-                        client_text: client_text.clone(),
-                        tls,
-                        rules: self.rules(),
-                        closing: Arc::clone(&self.closing),
-                    };
-                    let handler = Arc::clone(&self.handler);
-                    let running = Streams::begin(&streams);
-                    tokio::spawn(async move {
-                        let mut session = Session::over_h2(H2::new(stream), &from);
-                        match Refusal::of(session.head()) {
-                            Ok(()) => handler.handle(&mut session).await,
-                            Err(refusal) => {
-                                events::head_refused(refusal.name());
-                                let own = Fields::default();
-                                let answer = refusal.answer(&own);
-                                // A client that has left needs none.
-                                let _ = session.answer(answer).await;
-                            }
-                        }
-                        session.finish().await;
-                        drop(running);
-                    });
-                }
-                Ok(Some(H2Accept::Rejected)) => {
-                    events::head_refused("malformed");
-                    malformed += 1;
-                    if malformed == MOST_MALFORMED {
-                        return;
-                    }
-                }
-                Ok(None) | Err(_) => return,
-            }
-        }
-    }
 }
 
 #[async_trait]
@@ -289,41 +197,4 @@ fn put_back(stream: Stream, came: &[u8]) -> Option<Stream> {
     let mut tcp = stream.into_any().downcast::<Tcp>().ok()?;
     tcp.rewind(came);
     Some(tcp)
-}
-
-/// How many streams of a connection are being answered.
-#[derive(Debug, Default)]
-struct Streams {
-    running: AtomicUsize,
-    none_left: Notify,
-}
-
-struct Running(Arc<Streams>);
-
-impl Streams {
-    fn begin(this: &Arc<Self>) -> Running {
-        this.running.fetch_add(1, Ordering::Relaxed);
-        Running(Arc::clone(this))
-    }
-
-    /// Resolves once none has been running for `time`.
-    async fn idle_for(&self, time: std::time::Duration) {
-        loop {
-            while self.running.load(Ordering::Relaxed) > 0 {
-                self.none_left.notified().await;
-            }
-            tokio::time::sleep(time).await;
-            if self.running.load(Ordering::Relaxed) == 0 {
-                return;
-            }
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if self.0.running.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.0.none_left.notify_one();
-        }
-    }
 }

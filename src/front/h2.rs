@@ -1,48 +1,65 @@
-//! One request of an HTTP/2 client: a stream of Pingora's HTTP/2 session.
+//! One request of an HTTP/2 client: a stream of its `connection`.
 
-use std::time::Instant;
+pub(super) mod connection;
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::time::{Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{Method, request, response};
-use pingora::protocols::http::v2::server::HttpSession;
-use pingora::time::timeout;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE};
+use http::{Method, Response, response};
 
 use super::Rules;
+use super::date::date;
 use super::pace::Pace;
 use super::session::{ClientError, Whole};
 use crate::util::fields::Fields;
 use crate::util::headers::Headers;
-use crate::wire::{RequestHead, ResponseHead};
+use crate::wire::{RequestHead, ResponseHead, keep_trailers, send_some, within};
 
-/// Bytes of an answer that are given to a stream at once.
+/// Bytes of an answer for which a client has the whole time to take them.
 const PIECE: usize = 256 * 1024;
 
 /// One stream, and where its answer stands.
 pub(super) struct H2 {
-    stream: Box<HttpSession>,
+    receiving: RecvStream,
+    respond: SendResponse<Bytes>,
+    /// Where the body of the answer goes, once its head is sent.
+    sending: Option<SendStream<Bytes>>,
     /// The head of the answer, until it is known whether a body follows.
     head: Option<ResponseHead>,
+    /// The client asked for the head of the answer alone.
+    head_only: bool,
     ended: bool,
     body_done: bool,
+    body_read: u64,
+    trailers: Option<Headers>,
     pace: Pace,
 }
 
 impl H2 {
-    pub(super) fn new(stream: HttpSession) -> Self {
-        let body_done = stream.is_body_empty();
+    pub(super) fn new(
+        head: &RequestHead,
+        receiving: RecvStream,
+        respond: SendResponse<Bytes>,
+    ) -> Self {
+        let length = head.headers.get(CONTENT_LENGTH);
         Self {
-            stream: Box::new(stream),
+            body_done: receiving.is_end_stream()
+                || length.is_some_and(|length| length.as_bytes() == b"0"),
+            receiving,
+            respond,
+            sending: None,
             head: None,
+            head_only: head.method == Method::HEAD,
             ended: false,
-            body_done,
+            body_read: 0,
+            trailers: None,
             pace: Pace::default(),
         }
-    }
-
-    pub(super) fn head(&self) -> RequestHead {
-        let parts: &request::Parts = self.stream.req_header();
-        parts.into()
     }
 
     pub(super) async fn read_body(&mut self, rules: &Rules) -> Result<Option<Bytes>, ClientError> {
@@ -50,23 +67,33 @@ impl H2 {
             return Ok(None);
         }
         let began = Instant::now();
-        let read = timeout(rules.client.body_timeout, self.stream.read_body_bytes()).await;
+        let read = within(rules.client.body_timeout, pin!(self.next_part())).await;
         self.pace.waited(began.elapsed());
-        match read {
-            Ok(Ok(Some(part))) => {
-                self.body_done = self.stream.is_body_done();
-                match self.pace.is_too_slow(self.body_read(), rules) {
-                    true => Err(ClientError::TooSlow),
-                    false => Ok(Some(part)),
-                }
-            }
-            Ok(Ok(None)) => {
-                self.body_done = true;
-                Ok(None)
-            }
-            Ok(Err(_)) => Err(ClientError::Left),
-            Err(_) => Err(ClientError::TooSlow),
+        let part = read
+            .map_err(|_| ClientError::TooSlow)?
+            .map_err(|_| ClientError::Left)?;
+        match part.is_some() && self.pace.is_too_slow(self.body_read, rules) {
+            true => Err(ClientError::TooSlow),
+            false => Ok(part),
         }
+    }
+
+    /// The next part of the body; at its end its trailers, and `None`.
+    async fn next_part(&mut self) -> Result<Option<Bytes>, h2::Error> {
+        if let Some(part) = self.receiving.data().await.transpose()? {
+            // It is the peer's turn now: the client may send as much again.
+            let _ = self.receiving.flow_control().release_capacity(part.len());
+            self.body_read += part.len() as u64;
+            self.body_done = self.receiving.is_end_stream();
+            return Ok(Some(part));
+        }
+        self.trailers = self.receiving.trailers().await?.map(|trailers| {
+            let mut trailers = Headers::from(trailers);
+            keep_trailers(&mut trailers);
+            trailers
+        });
+        self.body_done = true;
+        Ok(None)
     }
 
     pub(super) async fn read_whole(
@@ -77,7 +104,7 @@ impl H2 {
         let mut first = Bytes::new();
         let mut whole = BytesMut::new();
         while let Some(part) = self.read_body(rules).await? {
-            if self.body_read() > cap {
+            if self.body_read > cap {
                 return Err(ClientError::TooLarge);
             }
             if first.is_empty() && whole.is_empty() {
@@ -93,9 +120,21 @@ impl H2 {
         })
     }
 
+    /// Trailers behind the request's body, once that is done.
+    pub(super) fn take_trailers(&mut self) -> Option<Headers> {
+        self.trailers.take()
+    }
+
     /// Resolves when the client has given the stream up.
     pub(super) async fn gone(&mut self) {
-        let _ = self.stream.idle().await;
+        let Self {
+            sending, respond, ..
+        } = self;
+        let _ = poll_fn(|context| match sending {
+            Some(sending) => sending.poll_reset(context),
+            None => respond.poll_reset(context),
+        })
+        .await;
     }
 
     pub(super) fn begin(&mut self, mut head: ResponseHead, own: &Fields) {
@@ -116,58 +155,67 @@ impl H2 {
         head.headers
             .insert(CONTENT_LENGTH, answer.body.len().into());
         self.begin(head, answer.own);
-        self.write_in_pieces(rules, answer.body, true).await
+        self.write(rules, answer.body, true).await
     }
 
-    /// Writes a large part in pieces, so that a slow client has time for each.
-    pub(super) async fn write_in_pieces(
+    /// Sends the head, as the end of the stream if nothing can follow it.
+    pub(super) fn flush(&mut self) -> Result<(), ClientError> {
+        let Some(mut head) = self.head.take() else {
+            return Ok(());
+        };
+        if !head.headers.contains_key(DATE)
+            && let Some(date) = date(SystemTime::now())
+        {
+            head.headers.insert(DATE, date);
+        }
+        self.ended = self.head_only || matches!(head.status.as_u16(), 204 | 304);
+        let head = Response::from_parts(response::Parts::from(head), ());
+        let sending = self.respond.send_response(head, self.ended);
+        self.sending = Some(sending.map_err(|_| ClientError::Left)?);
+        Ok(())
+    }
+
+    /// Sends a part of the body, the last one if `last`, behind the head if that still waits.
+    pub(super) async fn write(
         &mut self,
         rules: &Rules,
         mut part: Bytes,
         last: bool,
     ) -> Result<(), ClientError> {
-        while part.len() > PIECE {
-            let piece = part.split_to(PIECE);
-            self.write(rules, piece, false).await?;
-        }
-        self.write(rules, part, last).await
-    }
-
-    /// Sends the head, as the end of the stream if nothing can follow it.
-    pub(super) fn flush(&mut self) -> Result<(), ClientError> {
-        let Some(head) = self.head.take() else {
+        self.flush()?;
+        let Some(sending) = self.sending.as_mut().filter(|_| !self.ended) else {
             return Ok(());
         };
-        let bodiless = self.stream.req_header().method == Method::HEAD
-            || matches!(head.status.as_u16(), 204 | 304);
-        self.ended = bodiless;
-        self.stream
-            .write_response_header(Box::new(response::Parts::from(head).into()), bodiless)
-            .map_err(|_| ClientError::Left)
-    }
-
-    async fn write(&mut self, rules: &Rules, part: Bytes, last: bool) -> Result<(), ClientError> {
-        self.flush()?;
-        if self.ended || (part.is_empty() && !last) {
-            return Ok(());
+        while !part.is_empty() {
+            let mut piece = part.split_to(PIECE.min(part.len()));
+            let ends = last && part.is_empty();
+            let taken = pin!(async {
+                while !piece.is_empty() {
+                    send_some(sending, &mut piece, ends).await?;
+                }
+                Ok::<_, h2::Error>(())
+            });
+            let taken = within(rules.client.write_timeout, taken).await;
+            taken
+                .map_err(|_| ClientError::Left)?
+                .map_err(|_| ClientError::Left)?;
+            self.ended = ends;
         }
-        self.ended = last;
-        self.stream
-            .set_write_timeout(Some(rules.client.write_timeout));
-        self.stream
-            .write_body(part, last)
-            .await
-            .map_err(|_| ClientError::Left)
+        match last {
+            true => self.end(None),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn end(&mut self, trailers: Option<Headers>) -> Result<(), ClientError> {
         self.flush()?;
-        if std::mem::replace(&mut self.ended, true) {
+        let Some(sending) = self.sending.as_mut().filter(|_| !self.ended) else {
             return Ok(());
-        }
+        };
+        self.ended = true;
         match trailers {
-            Some(trailers) => self.stream.write_trailers(trailers.into()),
-            None => self.stream.finish(),
+            Some(trailers) => sending.send_trailers(trailers.into()),
+            None => sending.send_data(Bytes::new(), true),
         }
         .map_err(|_| ClientError::Left)
     }
@@ -175,7 +223,7 @@ impl H2 {
     /// The request is over. A stream that did not come to its end is reset, so that it cannot look whole.
     pub(super) fn finish(mut self) {
         if !self.ended {
-            self.stream.shutdown();
+            self.respond.send_reset(Reason::INTERNAL_ERROR);
         }
     }
 
@@ -184,7 +232,7 @@ impl H2 {
     }
 
     pub(super) fn body_read(&self) -> u64 {
-        self.stream.body_bytes_read() as u64
+        self.body_read
     }
 
     pub(super) fn ended(&self) -> bool {

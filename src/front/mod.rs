@@ -1,7 +1,7 @@
 //! Clients: their connections, and the requests that come on them.
 //!
 //! [`Front`] is what Pingora's listener hands connections to. It reads requests off them, over HTTP/1 (`h1`, our own on
-//! `wire`) or HTTP/2 (`h2`, Pingora's), and gives each as a [`Session`] to a [`Handler`], the same for both.
+//! `wire`) or HTTP/2 (`h2`, on the crate of that name), and gives each as a [`Session`] to a [`Handler`], the same for both.
 
 mod crowd;
 mod date;

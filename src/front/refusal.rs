@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use super::session::Whole;
 use crate::llm::error::ApiError;
 use crate::util::fields::Fields;
-use crate::wire::{MOST_FIELDS, Malformed, RequestHead};
+use crate::wire::{MOST_FIELDS, Malformed, RequestHead, check_http2};
 
 /// Why a head is answered with an error and the connection closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,12 @@ impl Refusal {
             _ if head.headers.len() > MOST_FIELDS => Err(Self::Malformed(Malformed::HeadTooLarge)),
             _ => Ok(()),
         }
+    }
+
+    /// The same for a head that came over HTTP/2, and all that is wrong with it besides.
+    pub(super) fn over_h2(head: &RequestHead) -> Result<(), Self> {
+        Self::of(head)?;
+        check_http2(head).map_err(Self::Malformed)
     }
 
     /// The status for the client.

@@ -74,8 +74,7 @@ impl Session {
         Self::new(head, Link::H1(h1), from)
     }
 
-    pub(super) fn over_h2(h2: H2, from: &Origin) -> Self {
-        let mut head = Box::new(h2.head());
+    pub(super) fn over_h2(mut head: Box<RequestHead>, h2: H2, from: &Origin) -> Self {
         if !head.headers.contains_key(HOST)
             && let Some(authority) = head.uri.authority()
         {
@@ -173,7 +172,8 @@ impl Session {
     pub fn take_trailers(&mut self) -> Option<Headers> {
         match &mut self.link {
             Link::H1(h1) => h1.take_trailers(),
-            Link::H2(_) | Link::Away => None,
+            Link::H2(h2) => h2.take_trailers(),
+            Link::Away => None,
         }
     }
 
@@ -267,7 +267,7 @@ impl Session {
         self.body_sent += part.len() as u64;
         match &mut self.link {
             Link::H1(h1) => h1.write(&self.rules, part, last).await,
-            Link::H2(h2) => h2.write_in_pieces(&self.rules, part, last).await,
+            Link::H2(h2) => h2.write(&self.rules, part, last).await,
             Link::Away => Ok(()),
         }
     }

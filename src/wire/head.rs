@@ -69,13 +69,13 @@ impl ResponseHead {
     }
 }
 
-impl From<&request::Parts> for RequestHead {
-    fn from(parts: &request::Parts) -> Self {
+impl From<request::Parts> for RequestHead {
+    fn from(parts: request::Parts) -> Self {
         Self {
-            method: parts.method.clone(),
-            uri: parts.uri.clone(),
+            method: parts.method,
+            uri: parts.uri,
             version: parts.version,
-            headers: parts.headers.clone().into(),
+            headers: parts.headers.into(),
         }
     }
 }

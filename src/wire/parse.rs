@@ -7,7 +7,7 @@ use http::header::{HOST, HeaderName};
 use http::{HeaderValue, Method, StatusCode, Uri, Version};
 
 use super::head::{MOST_FIELDS, ROOM};
-use super::{Malformed, RequestHead, ResponseHead};
+use super::{Malformed, RequestHead, ResponseHead, request_framing};
 use crate::util::headers::Headers;
 
 /// How large a head may be.
@@ -149,7 +149,10 @@ fn check_host(request: &RequestHead) -> Result<(), Malformed> {
         return Err(Malformed::Syntax("more than one host"));
     }
     match (host, request.uri.authority()) {
-        (None, None) if request.version == Version::HTTP_11 => Err(Malformed::Syntax("no host")),
+        (None, None) if request.version > Version::HTTP_10 => Err(Malformed::Syntax("no host")),
+        (_, Some(authority)) if authority.as_str().contains('@') => {
+            Err(Malformed::Syntax("bad host"))
+        }
         (Some(host), Some(authority))
             if !host
                 .as_bytes()
@@ -161,6 +164,22 @@ fn check_host(request: &RequestHead) -> Result<(), Malformed> {
             Err(Malformed::Syntax("bad host"))
         }
         _ => Ok(()),
+    }
+}
+
+/// Checks a head that came over HTTP/2 for what its frames leave open (RFC 9113, 8.2 and 8.3): it must mean the same to a peer
+/// that gets it over HTTP/1.
+///
+/// # Errors
+/// When that could be read in another way.
+pub fn check_http2(request: &RequestHead) -> Result<(), Malformed> {
+    check_host(request)?;
+    request_framing(request)?;
+    let target = request.uri.path_and_query().map_or("", |t| t.as_str());
+    let plain = |byte: u8| byte > b' ' && byte != 0x7f;
+    match target.bytes().all(plain) && (target.starts_with('/') || target == "*") {
+        true => Ok(()),
+        false => Err(Malformed::Syntax("the path is none")),
     }
 }
 

@@ -24,6 +24,7 @@ mod gone;
 mod guarded;
 mod heads;
 mod hostile;
+mod http2;
 mod importing;
 mod installing;
 mod isolation;

@@ -1,6 +1,5 @@
 //! One request and its answer on a shared connection.
 
-use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -16,7 +15,7 @@ use crate::config::model::Timeouts;
 use crate::exchange::deadline::Deadline;
 use crate::exchange::{Failure, strip_hop_by_hop};
 use crate::util::headers::Headers;
-use crate::wire::{RequestHead, ResponseHead, keep_trailers, one_length};
+use crate::wire::{RequestHead, ResponseHead, keep_trailers, one_length, send_some};
 
 /// How long a peer that stopped reading is listened to.
 const LAST_WORDS: Duration = Duration::from_millis(100);
@@ -89,21 +88,11 @@ impl Call {
     pub async fn send_body(&mut self, mut part: Bytes, last: bool) -> Result<(), Failure> {
         while !part.is_empty() {
             let limit = self.deadline.within(self.timeouts.first_byte)?;
-            let sending = self.sending()?;
-            sending.reserve_capacity(part.len());
-            let room = timeout(limit, poll_fn(|context| sending.poll_capacity(context)))
-                .await
-                .map_err(|_| Failure::FirstByteTimeout)?
-                .unwrap_or_else(|| Err(h2::Reason::CANCEL.into()))
+            let sent = timeout(limit, send_some(self.sending()?, &mut part, last)).await;
+            sent.map_err(|_| Failure::FirstByteTimeout)?
                 .map_err(|error| self.unanswered(&error))?;
-            let piece = part.split_to(room.min(part.len()));
-            let ends = last && part.is_empty();
-            self.sending()?
-                .send_data(piece, ends)
-                .map_err(|error| self.unanswered(&error))?;
-            if ends {
+            if last && part.is_empty() {
                 self.sending = None;
-                return Ok(());
             }
         }
         if last && let Some(mut sending) = self.sending.take() {

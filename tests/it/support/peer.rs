@@ -60,6 +60,23 @@ impl Peer {
         Self::start(|_, _| async { Ok(()) }).await
     }
 
+    /// Tells of each request it reads, and answers it.
+    pub async fn telling() -> (Self, mpsc::UnboundedReceiver<Request>) {
+        let (tell, told) = mpsc::unbounded_channel();
+        let peer = Self::start(move |mut wire: Wire, _| {
+            let tell = tell.clone();
+            async move {
+                while let Some(request) = wire.request().await? {
+                    let _ = tell.send(request);
+                    wire.json(200, "{}").await?;
+                }
+                Ok(())
+            }
+        })
+        .await;
+        (peer, told)
+    }
+
     /// Takes requests, reports each, and never answers.
     pub async fn stuck() -> (Self, mpsc::UnboundedReceiver<()>) {
         let (reached, reaches) = mpsc::unbounded_channel();
