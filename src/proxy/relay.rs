@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use tokio::task::yield_now;
 
 use super::Proxy;
 use super::attempt::forward;
@@ -105,6 +106,10 @@ impl Proxy {
                         if head.is_some() {
                             cost::tell(ctx, tee);
                             begin(session, ctx, &mut head);
+                        }
+                        if sse {
+                            // Events that came together leave in a row, so that the other side wakes once for them.
+                            yield_now().await;
                         }
                         let trailers = last.then(|| exchange.take_trailers()).flatten();
                         let written = {
