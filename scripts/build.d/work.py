@@ -106,11 +106,13 @@ class Work:
         return str(max(8, int(self.share * requests)))
 
     def stop(self):
-        """In the order they were started: engines first would be failures to learn from."""
+        """Tollgate before its engines: without them there would be failures to learn from."""
         for process in reversed(self.running):
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGTERM)
+            try:
                 process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def main():

@@ -12,16 +12,15 @@ use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE};
 use http::{Method, Response, response};
 
-use super::Rules;
 use super::date::date;
 use super::pace::Pace;
 use super::session::{ClientError, Whole};
+use super::{PIECE, Rules};
 use crate::util::fields::Fields;
 use crate::util::headers::Headers;
-use crate::wire::{RequestHead, ResponseHead, keep_trailers, send_some, within};
-
-/// Bytes of an answer for which a client has the whole time to take them.
-const PIECE: usize = 256 * 1024;
+use crate::wire::{
+    MOST_TRAILERS, Malformed, RequestHead, ResponseHead, keep_trailers, send_some, within,
+};
 
 /// One stream, and where its answer stands.
 pub(super) struct H2 {
@@ -67,11 +66,9 @@ impl H2 {
             return Ok(None);
         }
         let began = Instant::now();
-        let read = within(rules.client.body_timeout, pin!(self.next_part())).await;
+        let read = within(rules.client.body_timeout, pin!(self.next_part(rules))).await;
         self.pace.waited(began.elapsed());
-        let part = read
-            .map_err(|_| ClientError::TooSlow)?
-            .map_err(|_| ClientError::Left)?;
+        let part = read.map_err(|_| ClientError::TooSlow)??;
         match part.is_some() && self.pace.is_too_slow(self.body_read, rules) {
             true => Err(ClientError::TooSlow),
             false => Ok(part),
@@ -79,19 +76,25 @@ impl H2 {
     }
 
     /// The next part of the body; at its end its trailers, and `None`.
-    async fn next_part(&mut self) -> Result<Option<Bytes>, h2::Error> {
-        if let Some(part) = self.receiving.data().await.transpose()? {
+    async fn next_part(&mut self, rules: &Rules) -> Result<Option<Bytes>, ClientError> {
+        let left = |_| ClientError::Left;
+        if let Some(part) = self.receiving.data().await.transpose().map_err(left)? {
             // It is the peer's turn now: the client may send as much again.
             let _ = self.receiving.flow_control().release_capacity(part.len());
             self.body_read += part.len() as u64;
             self.body_done = self.receiving.is_end_stream();
             return Ok(Some(part));
         }
-        self.trailers = self.receiving.trailers().await?.map(|trailers| {
+        if let Some(trailers) = self.receiving.trailers().await.map_err(left)? {
             let mut trailers = Headers::from(trailers);
+            // The crate cuts off what goes beyond the limit of a head, and does not tell.
+            if trailers.len() > MOST_TRAILERS || 2 * trailers.size() > rules.client.max_header_bytes
+            {
+                return Err(ClientError::Malformed(Malformed::HeadTooLarge));
+            }
             keep_trailers(&mut trailers);
-            trailers
-        });
+            self.trailers = Some(trailers);
+        }
         self.body_done = true;
         Ok(None)
     }

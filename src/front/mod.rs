@@ -20,3 +20,6 @@ pub use door::{Front, Handler};
 pub use refusal::Refusal;
 pub use rules::Rules;
 pub use session::{ClientError, Session, Whole};
+
+/// Bytes of an answer that are written at once, so that a slow client has the whole time for each piece.
+const PIECE: usize = 256 * 1024;

@@ -8,7 +8,7 @@ use crate::llm::error::ApiError;
 use crate::util::fields::Fields;
 use crate::wire::{MOST_FIELDS, Malformed, RequestHead, check_http2};
 
-/// Why a head is answered with an error and the connection closed.
+/// Why a head is answered with an error; over HTTP/1 the connection ends with that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// The bytes are no head that is read in one way only.
@@ -33,6 +33,11 @@ impl Refusal {
     pub(super) fn over_h2(head: &RequestHead) -> Result<(), Self> {
         Self::of(head)?;
         check_http2(head).map_err(Self::Malformed)
+    }
+
+    /// Whether the head could be read in more than one way, and not only in none that is served.
+    pub(super) fn is_malformed(self) -> bool {
+        self.name() == "malformed"
     }
 
     /// The status for the client.

@@ -86,7 +86,6 @@ impl Session {
             // A body may come with any method, and HTTP/1 has no other way to say that one of unknown length does.
             let _ = head.headers.set(TRANSFER_ENCODING, "chunked");
         }
-        join_cookies(&mut head);
         Self::new(head, Link::H2(Box::new(h2)), from)
     }
 
@@ -349,7 +348,7 @@ pub(super) fn address_text(client: Option<SocketAddr>) -> Option<HeaderValue> {
 }
 
 /// HTTP/2 clients may cut the field to pieces; all others know it as one (RFC 9113, 8.2.3).
-fn join_cookies(head: &mut RequestHead) {
+pub(super) fn join_cookies(head: &mut RequestHead) {
     let crumbs: Vec<&[u8]> = head
         .headers
         .get_all(COOKIE)

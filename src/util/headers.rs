@@ -135,6 +135,13 @@ impl Headers {
         Some(first)
     }
 
+    /// What the fields take as HTTP/2 counts them (RFC 9113, 6.5.2), in bytes.
+    pub fn size(&self) -> usize {
+        let size =
+            |(name, value): &(HeaderName, HeaderValue)| name.as_str().len() + value.len() + 32;
+        self.0.iter().map(size).sum()
+    }
+
     /// Keeps the fields that `kept` accepts.
     pub fn retain(&mut self, mut kept: impl FnMut(&HeaderName, &HeaderValue) -> bool) {
         self.0.retain(|(name, value)| kept(name, value));

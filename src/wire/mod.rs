@@ -22,7 +22,7 @@ pub use flow::send_some;
 pub use framing::{Framing, connection_says, one_length, request_framing, response_framing};
 pub use head::{MOST_FIELDS, ROOM, RequestHead, ResponseHead};
 pub use parse::{HeadLimits, check_http2, parse_request, parse_response};
-pub use trailers::keep_trailers;
+pub use trailers::{MOST_TRAILERS, keep_trailers};
 pub use tunnel::tunnel;
 pub use write::{FIELD, chunk_start, field, last_chunk, request_head, response_head, status_line};
 

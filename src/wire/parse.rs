@@ -148,11 +148,9 @@ fn check_host(request: &RequestHead) -> Result<(), Malformed> {
     if hosts.next().is_some() {
         return Err(Malformed::Syntax("more than one host"));
     }
+    let is_bad = |host: &[u8]| host.iter().any(|byte| b" \t,/@".contains(byte));
     match (host, request.uri.authority()) {
         (None, None) if request.version > Version::HTTP_10 => Err(Malformed::Syntax("no host")),
-        (_, Some(authority)) if authority.as_str().contains('@') => {
-            Err(Malformed::Syntax("bad host"))
-        }
         (Some(host), Some(authority))
             if !host
                 .as_bytes()
@@ -160,7 +158,8 @@ fn check_host(request: &RequestHead) -> Result<(), Malformed> {
         {
             Err(Malformed::Syntax("the target names another host"))
         }
-        (Some(host), _) if host.as_bytes().iter().any(|byte| b" \t,/@".contains(byte)) => {
+        (Some(host), _) if is_bad(host.as_bytes()) => Err(Malformed::Syntax("bad host")),
+        (None, Some(authority)) if is_bad(authority.as_str().as_bytes()) => {
             Err(Malformed::Syntax("bad host"))
         }
         _ => Ok(()),

@@ -32,7 +32,17 @@ const HEAD_ONLY: [HeaderName; 17] = [
     UPGRADE,
     WWW_AUTHENTICATE,
 ];
-const HEAD_ONLY_UNNAMED: [&str; 2] = ["keep-alive", "proxy-connection"];
+const HEAD_ONLY_UNNAMED: [&str; 6] = [
+    "keep-alive",
+    "proxy-connection",
+    // What is said of clients, and keys.
+    "forwarded",
+    "x-real-ip",
+    "x-api-key",
+    "x-goog-api-key",
+];
+/// Fields behind a body that are understood at most.
+pub const MOST_TRAILERS: usize = 32;
 
 /// Leaves the fields that may stand behind a body.
 pub fn keep_trailers(trailers: &mut Headers) {
@@ -42,6 +52,7 @@ pub fn keep_trailers(trailers: &mut Headers) {
     for name in HEAD_ONLY_UNNAMED {
         trailers.remove(name);
     }
+    trailers.retain(|name, _| !name.as_str().starts_with("x-forwarded-"));
 }
 
 /// Reads a block of trailer fields that ends with its only empty line.
@@ -55,7 +66,7 @@ pub(super) fn parse_trailers(block: &Bytes) -> Result<Headers, Malformed> {
             "a trailer ends without a carriage return",
         ));
     }
-    let mut fields = [httparse::EMPTY_HEADER; 32];
+    let mut fields = [httparse::EMPTY_HEADER; MOST_TRAILERS];
     match httparse::parse_headers(block, &mut fields).map_err(malformed)? {
         httparse::Status::Complete((_, fields)) => {
             let mut trailers = fields_of(block, fields)?;

@@ -181,6 +181,11 @@ async fn cookies_that_http2_split_are_one_field_again_for_a_peer() {
         .body(())
         .expect("valid");
     client.ask(request, &[]).await;
+    let many = (0..200).fold(Request::get("http://t/x"), |request, number| {
+        request.header("cookie", format!("c{number}=1"))
+    });
+    let (status, _) = client.ask(many.body(()).expect("valid"), &[]).await;
+    assert_eq!(status, 200, "however many there are");
     let seen = told.recv().await.expect("told");
     let cookies = seen.headers.iter().filter(|(name, _)| name == "cookie");
     let cookies: Vec<&str> = cookies.map(|(_, value)| value.as_str()).collect();
@@ -215,6 +220,7 @@ async fn trailers_of_a_request_over_http2_reach_peers_of_both_kinds() {
             ("host", "other"),
             ("content-length", "9"),
             ("authorization", "other"),
+            ("x-forwarded-for", "10.0.0.1"),
         ] {
             trailers.append(name, value.parse().expect("valid"));
         }
@@ -249,6 +255,7 @@ async fn a_head_over_http2_that_two_readers_could_read_differently_is_refused() 
         ("http://t/x", &[("host", "other")], 400),
         ("http://t/x", &[("host", "t"), ("host", "t")], 400),
         ("http://me@t/x", &[], 400),
+        ("http://a,b/x", &[], 400),
         (
             "http://t/x",
             &[("content-length", "0"), ("content-length", "0")],
@@ -271,25 +278,68 @@ async fn a_head_over_http2_that_two_readers_could_read_differently_is_refused() 
 }
 
 #[tokio::test]
-async fn a_client_that_sends_such_heads_again_and_again_loses_its_connection() {
+async fn a_client_that_sends_such_heads_again_and_again_loses_its_connection_when_its_other_requests_are_answered()
+ {
     let (peer, _told) = Peer::telling().await;
     let gate = Gate::before(&[peer.address], "").await;
     let mut client = Http2::to(&gate).await;
+    let request = Request::post("http://t/x").body(()).expect("valid");
+    let (under_way, mut body) = client.requests.send_request(request, false).expect("sent");
+    body.send_data(Bytes::from_static(b"half"), false)
+        .expect("sent");
     let mut refused = 0;
     let lost = loop {
         let request = Request::get("http://t/x").header("host", "other");
-        let sent = async {
+        let asked = async {
             let request = request.body(()).expect("valid");
-            client.requests.clone().ready().await?;
+            client.requests = client.requests.clone().ready().await?;
             client.requests.send_request(request, true)?.0.await
         };
-        match timeout(LONG, sent).await.expect("in time") {
+        match timeout(LONG, asked).await.expect("in time") {
             Ok(answer) => assert_eq!(answer.status(), 400),
             Err(lost) => break lost,
         }
         refused += 1;
         assert!(refused < 100, "it never ends");
     };
-    assert!(refused >= 31, "lost after {refused}: {lost}");
+    assert!(refused >= 32, "lost after {refused}: {lost}");
+    body.send_data(Bytes::from_static(b"half"), true)
+        .expect("sent");
+    let answer = timeout(LONG, under_way).await.expect("in time");
+    assert_eq!(answer.expect("answered").status(), 200);
+    gate.is_at_rest().await;
+}
+
+#[tokio::test]
+async fn methods_that_are_not_served_cost_a_client_of_http2_no_connection() {
+    let (peer, _told) = Peer::telling().await;
+    let gate = Gate::before(&[peer.address], "").await;
+    let mut client = Http2::to(&gate).await;
+    for _ in 0..50 {
+        let request = Request::builder().method(Method::TRACE).uri("http://t/x");
+        let (status, _) = client.ask(request.body(()).expect("valid"), &[]).await;
+        assert_eq!(status, 405);
+    }
+    gate.is_at_rest().await;
+}
+
+#[tokio::test]
+async fn trailers_beyond_what_is_understood_end_their_request() {
+    let server = Server::plain(false, tell_trailers).await;
+    let gate = Gate::start(&pool(&[server.address], "")).await;
+    let mut client = Http2::to(&gate).await;
+    let many: HeaderMap = (0..33)
+        .map(|number| {
+            let name = format!("x-{number}").parse().expect("a name");
+            (name, "1".parse().expect("a value"))
+        })
+        .collect();
+    let mut large = HeaderMap::new();
+    large.insert("x-large", "y".repeat(17 * 1024).parse().expect("a value"));
+    for trailers in [many, large] {
+        let request = Request::post("http://t/x").body(()).expect("valid");
+        let (status, _) = client.ask_with(request, &["one"], Some(trailers)).await;
+        assert!((400..500).contains(&status), "{status}");
+    }
     gate.is_at_rest().await;
 }

@@ -9,15 +9,13 @@ use http::{Method, Version};
 use super::{H1, Writing};
 use crate::front::date::date;
 use crate::front::session::{ClientError, Whole};
-use crate::front::{Refusal, Rules};
+use crate::front::{PIECE, Refusal, Rules};
 use crate::util::fields::Fields;
 use crate::util::headers::Headers;
 use crate::wire::{
     Conn, FIELD, ResponseHead, chunk_start, field, last_chunk, response_head, status_line,
 };
 
-/// Bytes of an answer that are written at once, so that a slow client has time for each piece.
-const PIECE: usize = 256 * 1024;
 /// What a head takes beside its fields, and those that are always added, in bytes.
 const HEAD: usize = 192;
 

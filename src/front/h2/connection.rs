@@ -21,8 +21,8 @@ use crate::metrics::events;
 use crate::util::fields::Fields;
 use crate::wire::RequestHead;
 
-/// Requests on one connection that are refused before it is closed.
-const MOST_REFUSED: usize = 32;
+/// Malformed requests on one connection after which it takes no more.
+const MOST_MALFORMED: usize = 32;
 /// Requests that a client may have under way on one connection.
 const MOST_STREAMS: u32 = 100;
 /// What a client may send before somebody reads it, in bytes: on one stream, and on a connection.
@@ -52,7 +52,7 @@ impl<H: Handler> Front<H> {
         let client_text = session::address_text(client);
         let streams = Arc::new(Streams::default());
         let mut shutdown = shutdown.clone();
-        let (mut closing, mut refused) = (*shutdown.borrow(), 0);
+        let (mut closing, mut malformed) = (*shutdown.borrow(), 0);
         if closing {
             connection.graceful_shutdown();
         }
@@ -80,10 +80,11 @@ impl<H: Handler> Front<H> {
                 closing: Arc::clone(&self.closing),
             };
             let (session, refusal) = session_of(request, respond, &from);
-            if refusal.is_some() {
-                refused += 1;
-                if refused == MOST_REFUSED {
-                    return;
+            if refusal.is_some_and(Refusal::is_malformed) {
+                malformed += 1;
+                if malformed == MOST_MALFORMED {
+                    // What others have asked on it is answered.
+                    connection.graceful_shutdown();
                 }
             }
             let handler = Arc::clone(&self.handler);
@@ -114,7 +115,8 @@ fn session_of(
     from: &session::Origin,
 ) -> (Session, Option<Refusal>) {
     let (head, receiving) = request.into_parts();
-    let head = Box::new(RequestHead::from(head));
+    let mut head = Box::new(RequestHead::from(head));
+    session::join_cookies(&mut head);
     let refusal = Refusal::over_h2(&head).err();
     let h2 = H2::new(&head, receiving, respond);
     (Session::over_h2(head, h2, from), refusal)
