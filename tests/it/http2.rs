@@ -278,8 +278,7 @@ async fn a_head_over_http2_that_two_readers_could_read_differently_is_refused() 
 }
 
 #[tokio::test]
-async fn a_client_that_sends_such_heads_again_and_again_loses_its_connection_when_its_other_requests_are_answered()
- {
+async fn a_client_that_goes_on_sending_such_heads_loses_its_connection_behind_its_last_answer() {
     let (peer, _told) = Peer::telling().await;
     let gate = Gate::before(&[peer.address], "").await;
     let mut client = Http2::to(&gate).await;
