@@ -327,6 +327,11 @@ impl H1 {
         self.writing == Writing::Ended
     }
 
+    /// Whether all of the answer's body that was announced is written, be its end said or not.
+    pub(super) fn all_written(&self) -> bool {
+        matches!(self.writing, Writing::Length(0) | Writing::Ended)
+    }
+
     pub(super) fn close_after(&mut self) {
         self.keep = false;
     }

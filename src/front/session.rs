@@ -293,6 +293,15 @@ impl Session {
         }
     }
 
+    /// Whether the client can know that it has the whole answer: it may leave then.
+    pub fn all_written(&self) -> bool {
+        match &self.link {
+            Link::H1(h1) => h1.all_written(),
+            Link::H2(h2) => h2.ended(),
+            Link::Away => true,
+        }
+    }
+
     /// The status that was sent; 0 for none.
     pub fn status(&self) -> u16 {
         self.status

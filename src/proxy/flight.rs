@@ -139,7 +139,8 @@ pub(super) async fn follow(
             biased;
             step = follow.next() => step,
             // Whoever asked for the model has sent its body.
-            left = session.body_or_gone() => match left {
+            // With all of the answer it may leave before the end of it is said.
+            left = session.body_or_gone(), if !session.all_written() => match left {
                 Ok(_) => continue,
                 Err(_) => return Err(gone(matches!(wait, Wait::Begun { .. }))),
             },
